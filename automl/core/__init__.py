@@ -1,0 +1,1 @@
+"""Values and maths of the engine; stdlib and numpy (moocore in ``indicators``)."""

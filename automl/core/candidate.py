@@ -1,0 +1,67 @@
+"""The candidate: a frozen assignment of one option to every dimension; the only thing that travels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from automl.core.errors import SpaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Candidate", "Option"]
+
+Option = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An assignment of options to dimensions.
+
+    Args:
+        assignment: pairs (dimension name, option), sorted by name, names unique.
+
+    Raises:
+        SpaceError: names are not sorted or not unique.
+    """
+
+    assignment: tuple[tuple[str, Option], ...]
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.assignment]
+        if names != sorted(set(names)):
+            raise SpaceError(
+                "candidate dimensions must be sorted and unique; build it with Candidate.of(mapping)"
+            )
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Option]) -> Candidate:
+        """Return the candidate that assigns ``mapping``."""
+        return cls(tuple(sorted(mapping.items())))
+
+    @classmethod
+    def from_json(cls, text: str) -> Candidate:
+        """Return the candidate written by :attr:`json`."""
+        return cls.of(json.loads(text))
+
+    @cached_property
+    def as_dict(self) -> dict[str, Option]:
+        """The assignment as a mapping, in sorted order; treat as read-only."""
+        return dict(self.assignment)
+
+    @cached_property
+    def json(self) -> str:
+        """Canonical JSON: sorted keys, no white space."""
+        return json.dumps(self.as_dict, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.json.encode()).hexdigest()[:16]
+
+    def __getitem__(self, name: str) -> Option:
+        return self.as_dict[name]
