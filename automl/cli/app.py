@@ -1,0 +1,73 @@
+"""The ``automl`` command: one sub-command a file, one place where errors become exit codes.
+
+Exit codes: 0 done and budgets met, 2 bad input, 3 finished but no candidate meets the hard budgets,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import typer
+from rich.console import Console
+
+from automl.cli.bench import bench
+from automl.cli.doctor import doctor
+from automl.cli.export import export
+from automl.cli.report import report
+from automl.cli.resume import resume
+from automl.cli.search import search
+from automl.cli.show import show
+from automl.core.errors import AutomlError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="automl",
+    help="Search bits for every layer of a PyTorch model, priced by latency measured on this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (search, resume, show, export, bench, doctor, report):
+    app.command()(command)
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; every deliberate error becomes one sentence on stderr and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    for noisy in (
+        "torch.onnx",
+        "torch._dynamo",
+        "torch.export",
+        "onnxscript",
+        "onnx_ir",
+        "transformers",
+        "nncf",
+    ):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    try:
+        app()
+    except AutomlError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"automl: {error}", style="red", markup=False, highlight=False
+        )
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("automl: interrupted; nothing recorded is lost", markup=False)
+        sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        text = f"automl: the system refused{where}: {error.strerror or error}; check space and permissions, then resume"
+        Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False, highlight=False)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""``automl bench``: measure models again, interleaved, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from automl.cli.render import format_metric
+
+__all__ = ["bench"]
+
+
+def bench(
+    models: Annotated[
+        list[str], typer.Argument(help="artifact folders or model names; the first is the reference")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="data for the quality; the embedded default when absent")
+    ] = None,
+    target: Annotated[str, typer.Option(help="where models without an artifact are served")] = "openvino",
+    repeats: Annotated[int, typer.Option(help="timed runs of each model")] = 100,
+    evaluation: Annotated[int, typer.Option(help="evaluation samples")] = 256,
+    threads: Annotated[int | None, typer.Option(help="threads of the serving runtime")] = None,
+    batch: Annotated[int, typer.Option(help="batch size")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,
+) -> None:
+    """Measure latency and quality of models again, interleaved in one run.
+
+    Example: [bold]automl bench efficientnet_lite0 runs/efficientnet_lite0-1/models/0f3a91c2[/]
+    """
+    from automl.api import bench_models
+
+    rows = bench_models(
+        models, data=data, target=target, repeats=repeats, evaluation=evaluation, threads=threads, batch=batch
+    )
+    if as_json:
+        metrics = [
+            {
+                k: {"value": m.value, "unit": m.unit, "low": m.low, "high": m.high, "n": m.n}
+                for k, m in r.items()
+            }
+            for _, r in rows
+        ]
+        typer.echo(
+            json.dumps(
+                {
+                    "schema": 1,
+                    "models": [{"name": n, "metrics": m} for (n, _), m in zip(rows, metrics, strict=True)],
+                }
+            )
+        )
+        return
+    names = list(dict.fromkeys(name for _, measurement in rows for name in measurement))
+    table = Table(title="measured interleaved in one run")
+    table.add_column("model")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("latency ratio", justify="right")
+    reference = rows[0][1]["latency_ms"].value
+    for model, measurement in rows:
+        cells = [format_metric(n, measurement[n]) if n in measurement else "" for n in names]
+        table.add_row(model, *cells, f"{measurement['latency_ms'].value / reference:.2f}x")
+    Console().print(table)

@@ -1,0 +1,27 @@
+"""``automl export``: write a model of a run for deployment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="the run folder")],
+    model: Annotated[str, typer.Argument(help="id of a model of the front, or best")],
+    out: Annotated[Path, typer.Argument(help="file to write")],
+    to: Annotated[str, typer.Option("--to", help="onnx, openvino or torch")] = "onnx",
+) -> None:
+    """Write a model of the front as ONNX, OpenVINO IR or a torch.export program.
+
+    Example: [bold]automl export runs/efficientnet_lite0-1 best model.onnx --to onnx[/]
+    """
+    from automl.api import export_member
+
+    written = export_member(run, model, out, to=to)
+    Console().print(f"wrote {written}", markup=False, highlight=False)

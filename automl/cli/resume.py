@@ -1,0 +1,32 @@
+"""``automl resume``: go on with a run that was cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from automl.cli.progress import ProgressDisplay
+from automl.cli.search import finish
+
+__all__ = ["resume"]
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="the run folder")],
+    workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
+    time: Annotated[str | None, typer.Option("--time", help="time limit of this part of the run")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,
+) -> None:
+    """Go on with an interrupted run; recorded trials are not evaluated again.
+
+    Example: [bold]automl resume runs/efficientnet_lite0-1[/]
+    """
+    from automl.api import resume_run
+
+    console = Console(stderr=True)
+    with ProgressDisplay(console) as listener:
+        result = resume_run(run, workers=workers, time=time, listener=listener)
+    finish(result.answer, result.folder, console, as_json=as_json)

@@ -1,0 +1,122 @@
+"""``automl search``: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from automl.cli.progress import ProgressDisplay
+from automl.cli.render import answer_json
+from automl.cli.render import show_answer
+from automl.config import make_config
+from automl.config import read_config
+
+__all__ = ["finish", "search"]
+
+EXIT_INFEASIBLE = 3
+EXIT_INTERRUPTED = 130
+
+
+def search(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", "-b", help="latency=5ms, latency=0.6x, size=4MB, drop=1%, ..."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="image folder, .npz, .txt or data-set folder; embedded when absent")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="safetensors file for timm:NAME")] = None,
+    input: Annotated[
+        list[str] | None, typer.Option("--input", help="input shape, for example 1x3x32x32")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="openvino, openvino:isa=avx512_core, onnxruntime")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="what is searched: precision")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="allow only these options (repeat)")
+    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="evolutionary, exact, random")] = None,
+    effort: Annotated[str | None, typer.Option(help="quick, standard or full")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="candidates evaluated, the untouched model included")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", help="stop searching after 90s, 10m, 2h and answer with the best so far"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of every random decision")] = None,
+    workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
+    executor: Annotated[str | None, typer.Option(help="local or ray")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="address of a Ray cluster")] = None,
+    threads: Annotated[int | None, typer.Option(help="threads of the serving runtime")] = None,
+    batch: Annotated[int | None, typer.Option(help="batch size at which latency is measured")] = None,
+    calibration: Annotated[int | None, typer.Option(help="calibration samples")] = None,
+    evaluation: Annotated[int | None, typer.Option(help="evaluation samples")] = None,
+    run: Annotated[Path | None, typer.Option(help="run folder; a new one under ./runs when absent")] = None,
+    cache: Annotated[Path | None, typer.Option(help="folder of tables shared by runs")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage URL instead of the journal file")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with these settings; options given here win")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,
+) -> None:
+    """Search bits for every layer and return a measured Pareto front of deployable models.
+
+    Example: [bold]automl search efficientnet_lite0 --budget latency=0.6x --budget drop=1%[/]
+    """
+    given: dict[str, Any] = {
+        "model": model,
+        "budget": budget,
+        "data": data,
+        "weights": weights,
+        "input": input,
+        "target": target,
+        "space": space,
+        "options": option,
+        "strategy": strategy,
+        "effort": effort,
+        "trials": trials,
+        "time": time,
+        "seed": seed,
+        "workers": workers,
+        "executor": executor,
+        "ray_address": ray_address,
+        "threads": threads,
+        "batch": batch,
+        "calibration": calibration,
+        "evaluation": evaluation,
+        "cache": cache,
+        "storage": storage,
+    }
+    stated = {key: value for key, value in given.items() if value is not None}
+    base = read_config(config).model_dump() if config is not None else {}
+    settings = make_config({**base, **stated})
+    from automl.api import run_config
+
+    console = Console(stderr=True)
+    with ProgressDisplay(console) as listener:
+        result = run_config(settings, run=run, listener=listener)
+    finish(result.answer, result.folder, console, as_json=as_json)
+
+
+def finish(answer: Any, folder: Path, console: Console, *, as_json: bool) -> None:
+    """Show an answer and leave with its exit code."""
+    show_answer(console, answer, folder)
+    if as_json:
+        typer.echo(json.dumps(answer_json(answer, folder)))
+    if answer.stopped_by == "interrupted":
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if answer.best is None:
+        raise typer.Exit(EXIT_INFEASIBLE)

@@ -1,0 +1,188 @@
+"""The configuration of a search: one frozen value, YAML in and out, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import ValidationError
+from pydantic import field_validator
+
+from automl.core.budget import Budget
+from automl.core.budget import parse_budgets
+from automl.core.errors import ConfigError
+from automl.core.errors import unknown_name
+
+__all__ = ["EFFORTS", "Effort", "SearchConfig", "make_config", "parse_duration", "read_config"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on each stage.
+
+    Args:
+        trials: candidates evaluated on quality and latency, trial 0 included.
+        latency_designs: designed candidates measured to fit the latency model.
+        sensitivity_samples: calibration samples for the sensitivity tables.
+        repeats: timed runs of each candidate per measurement.
+        confirm: front members that are repaired, reloaded and measured again.
+        confirm_repeats: timed runs of each of them.
+    """
+
+    trials: int
+    latency_designs: int
+    sensitivity_samples: int
+    repeats: int
+    confirm: int
+    confirm_repeats: int
+
+
+EFFORTS: dict[str, Effort] = {
+    "quick": Effort(24, 16, 16, 30, 6, 60),
+    "standard": Effort(80, 48, 32, 40, 10, 100),
+    "full": Effort(300, 120, 64, 60, 20, 200),
+}
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds of ``90s``, ``10m`` or ``2h``.
+
+    Raises:
+        ConfigError: the text is none of these or is zero.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or float(found[1]) <= 0:
+        raise ConfigError(
+            f"cannot read the time limit '{text}': give a positive number with s, m or h, such as 10m"
+        )
+    return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+
+
+class SearchConfig(BaseModel):
+    """Everything that decides what a run does.
+
+    Two runs with equal configurations on one machine ask for the same candidates.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="zoo name, timm:NAME, module:function, Hugging Face folder, .pt2 file")
+    weights: Path | None = Field(default=None, description="safetensors file for timm:NAME")
+    input: tuple[str, ...] = Field(default=(), description="input shapes such as 1x3x32x32")
+    data: str | None = Field(default=None, description="folder or file; the embedded default when absent")
+    budget: tuple[str, ...] = Field(default=(), description="limits such as latency=5ms or size=4MB")
+    target: str = "openvino"
+    space: str = "precision"
+    options: tuple[str, ...] = Field(
+        default=(), description="precision options to allow; all legal ones when empty"
+    )
+    strategy: str = "evolutionary"
+    effort: Literal["quick", "standard", "full"] = "standard"
+    trials: int | None = Field(default=None, ge=1)
+    time: str | None = None
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1)
+    executor: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    threads: int | None = Field(
+        default=None, ge=1, description="threads of the serving runtime; all cores when absent"
+    )
+    batch: int = Field(default=1, ge=1, description="batch size at which latency is measured")
+    calibration: int = Field(default=128, ge=1)
+    evaluation: int = Field(default=256, ge=1)
+    cache: Path | None = Field(
+        default=None, description="folder of tables shared by runs; ~/.cache/automl when absent"
+    )
+    storage: str | None = Field(
+        default=None, description="Optuna storage URL; a journal file in the run when absent"
+    )
+
+    @field_validator("budget")
+    @classmethod
+    def _readable(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(b.text for b in parse_budgets(texts))
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The parsed budgets, relative ones not yet resolved."""
+        return parse_budgets(self.budget)
+
+    @property
+    def spend(self) -> Effort:
+        """The effort profile."""
+        return EFFORTS[self.effort]
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials, trial 0 included."""
+        return self.trials if self.trials is not None else self.spend.trials
+
+    @property
+    def seconds(self) -> float | None:
+        """Time limit in seconds, or None."""
+        return None if self.time is None else parse_duration(self.time)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide which candidates are asked for, as plain JSON.
+
+        Where and how fast a run is executed (workers, executor, time, storage) may change when it is resumed.
+        """
+        free = {"workers", "executor", "ray_address", "time", "storage", "cache"}
+        return self.model_dump(mode="json", exclude=free)
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML, every setting written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def make_config(settings: dict[str, Any]) -> SearchConfig:
+    """Return the validated configuration.
+
+    Raises:
+        ConfigError: an unknown key (nearest valid one named) or a value out of range.
+        BudgetError: a budget cannot be read.
+    """
+    unknown = [key for key in settings if key not in SearchConfig.model_fields]
+    if unknown:
+        raise ConfigError(unknown_name("setting", unknown[0], SearchConfig.model_fields))
+    if "budget" in settings:
+        given = settings["budget"] or ()
+        settings = {**settings, "budget": (given,) if isinstance(given, str) else tuple(given)}
+        parse_budgets(settings["budget"])
+    try:
+        config = SearchConfig(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting {name}={first['input']!r}: {first['msg'].lower()}; see automl search --help"
+        ) from None
+    if config.time is not None:
+        parse_duration(config.time)
+    return config
+
+
+def read_config(path: Path) -> SearchConfig:
+    """Return the configuration stored in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds unknown settings.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"the configuration {path} must be a mapping of settings; got {type(loaded).__name__}"
+        )
+    return make_config(loaded)
