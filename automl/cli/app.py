@@ -52,20 +52,19 @@ def main() -> None:
     ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
+    console = Console(stderr=True, soft_wrap=True)
     try:
         app()
     except AutomlError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"automl: {error}", style="red", markup=False, highlight=False
-        )
+        console.print(f"automl: {error}", style="red", markup=False, highlight=False)
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        Console(stderr=True).print("automl: interrupted; nothing recorded is lost", markup=False)
+        console.print("automl: interrupted; nothing recorded is lost", markup=False)
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        text = f"automl: the system refused{where}: {error.strerror or error}; check space and permissions, then resume"
-        Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False, highlight=False)
+        text = f"the system refused{where}: {error.strerror or error}; check space and permissions and resume"
+        console.print(f"automl: {text}", style="red", markup=False, highlight=False)
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -23,7 +23,7 @@ __all__ = ["ProgressDisplay"]
 
 
 class ProgressDisplay:
-    """Shows the events of a run on a console; quiet when the console is not a terminal except for stage lines."""
+    """Shows the events of a run on a console; only stage lines when the console is not a terminal."""
 
     def __init__(self, console: Console) -> None:
         """Args: console: where to draw, standard error on the command line."""

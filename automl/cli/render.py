@@ -45,13 +45,11 @@ def format_metric(name: str, metric: Metric, *, interval: bool = True) -> str:
 
 def _row(member: Member, answer: Answer, mark: str) -> list[str]:
     metrics = member.measurement
-    cells = [mark, member.id]
-    for name in _columns(answer):
-        cells.append(
-            format_metric(name, metrics[name], interval=name in {answer.primary, "latency_ms"})
-            if name in metrics
-            else ""
-        )
+    shown = {
+        name: format_metric(name, metrics[name], interval=name in {answer.primary, "latency_ms"})
+        for name in metrics
+    }
+    cells = [mark, member.id, *(shown.get(name, "") for name in _columns(answer))]
     for budget in answer.budgets:
         held = member.budgets.get(budget.text)
         cells.append("" if held is None else "yes" if held else "no")

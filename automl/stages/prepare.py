@@ -1,0 +1,159 @@
+"""Prepare: model, data, trace, target, space, calibration and the exported base graph, each built once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from automl.core.errors import ConfigError
+from automl.core.errors import unknown_name
+from automl.core.rng import child_seed
+from automl.data.loading import load_data
+from automl.evaluators.cache import ContentCache
+from automl.models.loading import load_model
+from automl.models.loading import parse_input_shape
+from automl.searchspaces.builders.precision import precision_space
+from automl.searchspaces.trace import trace_model
+from automl.stages.events import Progressed
+from automl.targets.onnx_export import export_onnx
+from automl.targets.table import make_target
+from automl.transforms.calibrate import calibrate
+from automl.transforms.precision import PRECISIONS
+from automl.transforms.precision import parse_precision
+from automl.transforms.quantize import Quantizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from torch import nn
+
+    from automl.config import SearchConfig
+    from automl.core.budget import Budget
+    from automl.data.splits import DataSplits
+    from automl.models.loaded import LoadedModel
+    from automl.searchspaces.graph import TracedModel
+    from automl.searchspaces.space import SearchSpace
+    from automl.stages.events import Listener
+    from automl.targets.base import Legality
+    from automl.targets.base import Target
+    from automl.targets.onnx_export import BaseOnnx
+
+__all__ = ["SPACES", "Workbench", "prepare"]
+
+#: What ``--space`` takes.
+SPACES = ("precision",)
+
+_LOW_BIT = frozenset(name for name in PRECISIONS if parse_precision(name).weight_bits < 8)
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """Everything the later stages work on; built once per process, never changed."""
+
+    config: SearchConfig
+    model: LoadedModel
+    data: DataSplits
+    traced: TracedModel
+    base: BaseOnnx
+    target: Target
+    legality: Legality
+    space: SearchSpace
+    quantizer: Quantizer
+    cache: ContentCache
+    folder: Path
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tables of this model, data and seed depend on, besides their own settings."""
+        return (self.model.fingerprint, self.data.fingerprint, self.traced.graph.fingerprint, str(self.config.seed))
+
+
+def _allowed_options(config: SearchConfig, budgets: tuple[Budget, ...]) -> frozenset[str]:
+    """Return the precision options worth searching under these budgets.
+
+    Options of fewer than 8 weight bits with 8-bit activations buy bytes and no speed, so they join only when bytes
+    or bits are limited, or when they are named.
+    """
+    for name in config.options:
+        if name not in PRECISIONS:
+            raise ConfigError(unknown_name("option", name, PRECISIONS))
+    if config.options:
+        return frozenset({"fp", *config.options})
+    wants_bytes = any(b.metric in {"size_bytes", "weight_bits", "memory_bytes"} for b in budgets)
+    slow = {n for n in PRECISIONS if n in _LOW_BIT and parse_precision(n).activation_bits is not None}
+    return frozenset(PRECISIONS) if wants_bytes else frozenset(PRECISIONS) - slow
+
+
+def restrict(legality: Legality, allowed: frozenset[str]) -> Legality:
+    """Return the legality with only ``allowed`` options; the others are struck out with the reason."""
+    options = {site: tuple(o for o in names if o in allowed) for site, names in legality.options.items()}
+    struck = [
+        (site, name, "buys bytes and no speed: searched only when size or bits is limited, or on request")
+        for site, names in legality.options.items()
+        for name in names
+        if name not in allowed
+    ]
+    return replace(legality, options=options, struck=(*legality.struck, *struck))
+
+
+def prepare(
+    config: SearchConfig,
+    folder: Path,
+    cache_folder: Path,
+    listener: Listener,
+    *,
+    module: nn.Module | None = None,
+    data: Any = None,
+) -> Workbench:
+    """Load, trace, export and calibrate.
+
+    Args:
+        config: the run's configuration.
+        folder: the run folder; intermediate files go to ``folder/work``.
+        cache_folder: tables shared by runs.
+        listener: told about each step.
+        module: the model itself when it was given as an object.
+        data: samples or a loader when given as an object.
+
+    Raises:
+        AutomlError: any input cannot be used; the text says what to do.
+    """
+    if config.space not in SPACES:
+        raise ConfigError(unknown_name("space", config.space, SPACES))
+    steps = 5
+    listener(Progressed("prepare", 0, steps, "model"))
+    target = make_target(config.target, threads=config.threads, batch=config.batch)
+    shapes = tuple(parse_input_shape(text) for text in config.input) or None
+    model = load_model(module if module is not None else config.model, input_shapes=shapes, weights=config.weights)
+    listener(Progressed("prepare", 1, steps, "data"))
+    splits = load_data(
+        data if data is not None else config.data,
+        model,
+        calibration=config.calibration,
+        evaluation=config.evaluation,
+        seed=child_seed(config.seed, "data"),
+    )
+    listener(Progressed("prepare", 2, steps, "trace"))
+    traced = trace_model(model.module, model.example_inputs)
+    legality = restrict(target.legality(traced.graph), _allowed_options(config, config.budgets))
+    space = precision_space(traced.graph, legality.options, legality.ties, legality.float_types)
+    listener(Progressed("prepare", 3, steps, "export"))
+    base = export_onnx(traced)
+    listener(Progressed("prepare", 4, steps, "calibrate"))
+    cache = ContentCache(cache_folder)
+    calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
+    quantizer = Quantizer(traced, calibration, target.rules)
+    (folder / "work").mkdir(parents=True, exist_ok=True)
+    listener(Progressed("prepare", steps, steps, f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates"))
+    return Workbench(config, model, splits, traced, base, target, legality, space, quantizer, cache, folder)
+
+
+def timing_inputs(bench: Workbench) -> tuple[np.ndarray[Any, Any], ...]:
+    """Return one batch of real inputs for timing, each (batch, ...)."""
+    size = bench.config.batch
+    index = np.arange(size) % len(bench.data.evaluation)
+    return bench.data.evaluation.take(index).inputs
