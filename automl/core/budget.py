@@ -2,8 +2,8 @@
 
 A budget is ``[soft:]METRIC OP LIMIT[UNIT]`` with OP ``=`` or ``<=`` (at most) or ``>=`` (at least):
 
-* ``latency=5ms``, ``latency=900us``, ``size=4MB``, ``size=3.5MiB``, ``memory=1GiB``, ``macs=300M``, ``bops=12G``,
-  ``bits=4.0`` (storage bits averaged over every weight, scales included);
+* ``latency=5ms``, ``latency=900us``, ``size=4MB``, ``size=3.5MiB``, ``memory=1GiB``, ``macs=300M``,
+  ``bops=12G``, ``bits=4.0`` (storage bits averaged over every weight, scales included);
 * relative to trial 0, the untouched model: ``latency=0.6x`` or ``latency=60%``;
 * ``drop=1%``: at most 1 point of quality lost against trial 0; ``accuracy>=0.7``, ``agreement>=99%``.
 """
@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl.core.errors import BudgetError
+from automl.core.errors import did_you_mean
 from automl.core.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -42,6 +43,21 @@ _METRICS = {
     "cosine": "cosine",
     "psnr": "psnr_db",
 }
+_EXAMPLES = {
+    "latency": "latency=5ms",
+    "size": "size=4MB",
+    "memory": "memory=1GiB",
+    "macs": "macs=300M",
+    "bops": "bops=12G",
+    "bits": "bits=4",
+    "drop": "drop=1%",
+    "accuracy": "accuracy>=0.7",
+    "agreement": "agreement>=99%",
+    "kl": "kl=0.01",
+    "perplexity": "perplexity=1.05x",
+    "cosine": "cosine>=0.99",
+    "psnr": "psnr>=30dB",
+}
 _BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _COUNTS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _UNITS: dict[str, dict[str, float]] = {
@@ -61,6 +77,8 @@ _UNITS: dict[str, dict[str, float]] = {
 }
 _RELATIVE = frozenset({"latency", "size", "memory", "macs", "bops", "perplexity"})
 _FRACTIONS = frozenset({"drop", "accuracy", "agreement", "cosine"})
+#: A sum or mean of many floats may exceed a limit that it equals on paper.
+_ROUNDING = 1e-9
 _PATTERN = re.compile(r"(soft:)?\s*([A-Za-z_]+)\s*(<=|>=|=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z%]*)")
 
 
@@ -99,7 +117,7 @@ class Budget:
         return replace(self, limit=self.limit * reference[self.metric].value, relative=False)
 
     def violation(self, measurement: Measurement) -> float:
-        """Return by which fraction of the limit the measurement misses it; 0 when met.
+        """Return by which fraction of the limit the measurement misses it; 0 when met, up to rounding.
 
         Raises:
             BudgetError: the budget is not resolved or the metric was not measured.
@@ -112,7 +130,8 @@ class Budget:
             )
         value = measurement[self.metric].value
         over = self.limit - value if self.at_least else value - self.limit
-        return max(0.0, over / (abs(self.limit) or 1.0))
+        missed = over / (abs(self.limit) or 1.0)
+        return missed if missed > _ROUNDING else 0.0
 
     def holds(self, measurement: Measurement) -> bool:
         """Return whether the measurement meets the limit."""
@@ -128,8 +147,8 @@ def parse_budget(text: str) -> Budget:
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
         raise BudgetError(
-            f"cannot read the budget '{text}': write METRIC=LIMIT, for example latency=5ms, latency=0.6x, size=4MB, "
-            "drop=1% or accuracy>=0.7"
+            f"cannot read the budget '{text}': write METRIC=LIMIT, for example latency=5ms, latency=0.6x, "
+            "size=4MB, drop=1% or accuracy>=0.7"
         )
     soft, name, operator, number, unit = match.groups()
     if name not in _METRICS:
@@ -142,7 +161,8 @@ def parse_budget(text: str) -> Budget:
         ) from error
     if not (limit > 0 or (limit == 0 and name == "drop")) or not math.isfinite(limit):
         raise BudgetError(
-            f"budget '{text}': the limit must be greater than zero; give a value such as latency=5ms"
+            f"budget '{text}': the limit must be {'at least' if name == 'drop' else 'greater than'} zero and "
+            f"finite; give a value such as {_EXAMPLES[name]}"
         )
     relative = name in _RELATIVE and unit in {"x", "%"}
     if relative:
@@ -152,7 +172,8 @@ def parse_budget(text: str) -> Budget:
         if unit not in units:
             allowed = [u for u in units if u] + (["x", "%"] if name in _RELATIVE else [])
             given = f"unit '{unit}' is unknown" if unit else "the unit is missing"
-            raise BudgetError(f"budget '{text}': {given}; use one of {', '.join(allowed)}")
+            near = did_you_mean(unit, allowed) if unit else ""
+            raise BudgetError(f"budget '{text}': {given}{near}; use one of {', '.join(allowed)}")
         limit *= units[unit]
     at_least = operator == ">="
     higher_is_better = name in {"accuracy", "agreement", "cosine", "psnr"}
@@ -165,19 +186,20 @@ def parse_budget(text: str) -> Budget:
         )
     if name in _FRACTIONS and limit > 1:
         raise BudgetError(
-            f"budget '{text}': {name} is a fraction between 0 and 1; write for example {name}{operator}0.7"
+            f"budget '{text}': {name} is a fraction between 0 and 1; write for example {_EXAMPLES[name]}"
         )
     return Budget(text.strip(), _METRICS[name], limit, relative, at_least, hard=soft is None)
 
 
 def check_budgets(budgets: Sequence[Budget]) -> None:
-    """Raise BudgetError when two budgets limit the same metric in the same way, which contradicts or repeats."""
+    """Raise BudgetError when two hard or two soft budgets limit one metric: they contradict or repeat."""
     seen: dict[tuple[str, bool], Budget] = {}
     for budget in budgets:
         key = (budget.metric, budget.hard)
         if key in seen:
             raise BudgetError(
-                f"budgets '{seen[key].text}' and '{budget.text}' both limit {budget.metric}; keep the one that is meant"
+                f"budgets '{seen[key].text}' and '{budget.text}' both limit {budget.metric}; "
+                "keep the one that is meant"
             )
         seen[key] = budget
 

@@ -45,8 +45,20 @@ class Candidate:
 
     @classmethod
     def from_json(cls, text: str) -> Candidate:
-        """Return the candidate written by :attr:`json`."""
-        return cls.of(json.loads(text))
+        """Return the candidate written by :attr:`json`.
+
+        Raises:
+            SpaceError: the text is not a JSON object of scalars.
+        """
+        try:
+            mapping = json.loads(text)
+        except ValueError as error:
+            raise SpaceError(f"a candidate must be a JSON object; cannot read {text[:80]!r}") from error
+        if not isinstance(mapping, dict) or not all(isinstance(v, Option) for v in mapping.values()):
+            raise SpaceError(
+                f"a candidate must be a JSON object of scalars, dimension -> option; got {text[:80]!r}"
+            )
+        return cls.of(mapping)
 
     @cached_property
     def as_dict(self) -> dict[str, Option]:

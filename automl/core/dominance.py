@@ -24,14 +24,18 @@ __all__ = [
 
 def _dominates(points: NDArray[np.float64], violations: NDArray[np.float64] | None) -> NDArray[np.bool_]:
     """Return D with D[i, j] true when i dominates j; shape (n, n)."""
-    less_equal = np.all(points[:, None, :] <= points[None, :, :], axis=2)
-    less = np.any(points[:, None, :] < points[None, :, :], axis=2)
+    n = len(points)
+    less_equal, less = np.ones((n, n), dtype=bool), np.zeros((n, n), dtype=bool)
+    # one objective at a time: an (n, n, n_objectives) array would be the largest thing in memory
+    for column in points.T:
+        less_equal &= column[:, None] <= column[None, :]
+        less |= column[:, None] < column[None, :]
     by_objectives = less_equal & less
     if violations is None:
         return by_objectives
-    smaller = violations[:, None] < violations[None, :]
-    both_feasible = (violations[:, None] <= 0) & (violations[None, :] <= 0)
-    return np.where(both_feasible, by_objectives, smaller)
+    excess = np.maximum(violations, 0.0)
+    equal = excess[:, None] == excess[None, :]
+    return np.where(equal, by_objectives, excess[:, None] < excess[None, :])
 
 
 def nondominated_mask(points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -103,8 +107,8 @@ def crowding_distance(points: NDArray[np.float64]) -> NDArray[np.float64]:
         order = np.argsort(points[:, k], kind="stable")
         column = points[order, k]
         span = column[-1] - column[0]
-        distance[order[[0, -1]]] = np.inf
         if span > 0:
+            distance[order[[0, -1]]] = np.inf
             distance[order[1:-1]] += (column[2:] - column[:-2]) / span
     return distance
 

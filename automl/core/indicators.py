@@ -1,4 +1,4 @@
-"""Front quality by moocore: the one place of ``core`` that leaves numpy, because these are not ours to write."""
+"""Front quality by moocore: the one place of ``core`` that leaves numpy; these are not ours to write."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Metric:
 class Measurement(Mapping[str, Metric]):
     """Metrics of one candidate by name, plus facts (plain JSON) about how they were obtained.
 
-    Facts never take part in decisions; they feed the ledger and the report (runtime, machine, kernel choices).
+    Facts never take part in decisions; they feed the ledger and the report (runtime, machine, kernels).
     """
 
     metrics: Mapping[str, Metric]

@@ -35,6 +35,8 @@ class Samples:
     labels: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        if not self.inputs:
+            raise DataError("samples need at least one input array; got none")
         lengths = {len(a) for a in self.inputs} | ({len(self.labels)} if self.labels is not None else set())
         if len(lengths) != 1:
             raise DataError(f"inputs and labels must have one common length; got lengths {sorted(lengths)}")
@@ -61,7 +63,10 @@ class Samples:
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that identify inputs and labels by content."""
         digest = hashlib.sha256()
-        for array in (*self.inputs, *(() if self.labels is None else (self.labels,))):
-            digest.update(f"{array.dtype}{array.shape}".encode())
+        named = [("input", a) for a in self.inputs]
+        if self.labels is not None:
+            named.append(("label", self.labels))
+        for name, array in named:
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]

@@ -24,7 +24,7 @@ class TrialState(StrEnum):
 
 
 class Fidelity(StrEnum):
-    """How much of the evaluation was spent: a subset of the samples, all of them, or the confirmed artifact."""
+    """How much was spent: a subset of the samples, all of them, or the confirmed artifact."""
 
     SUBSET = "subset"
     FULL = "full"
