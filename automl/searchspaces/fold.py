@@ -1,0 +1,192 @@
+"""Rewrite an exported graph so that every layer with a weight is one node with one weight: fold batch norm.
+
+Works on the ATen graph, so it needs no knowledge of the module classes that produced it (timm's padded
+convolutions, fused norm-activation modules, functional calls).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import fx
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["attribute", "fold_batch_norm", "linear_from_matmul", "prune_attributes"]
+
+aten = torch.ops.aten
+
+#: Overloads whose second argument is a convolution weight (out, in / groups, ...) and third an optional bias.
+CONV_OPS = (
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.conv3d.default,
+    aten.conv3d.padding,
+)
+
+
+def attribute(module: nn.Module, name: str) -> torch.Tensor:
+    """Return the parameter or buffer at a dotted path."""
+    owner, _, leaf = name.rpartition(".")
+    value = getattr(module.get_submodule(owner), leaf)
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}, not a tensor")
+    return value
+
+
+def _set_parameter(module: nn.Module, name: str, value: torch.Tensor) -> None:
+    """Register a parameter at a dotted path, making the modules on the way."""
+    *path, leaf = name.split(".")
+    for part in path:
+        if not isinstance(getattr(module, part, None), nn.Module):
+            if hasattr(module, part):
+                delattr(module, part)
+            module.add_module(part, nn.Module())
+        module = module.get_submodule(part)
+    if hasattr(module, leaf):
+        delattr(module, leaf)
+    module.register_parameter(leaf, nn.Parameter(value.detach().contiguous(), requires_grad=True))
+
+
+def prune_attributes(gm: fx.GraphModule) -> None:
+    """Erase get_attr nodes nobody reads, and the parameters and buffers nobody names."""
+    for node in list(gm.graph.nodes):
+        if node.op == "get_attr" and not node.users:
+            gm.graph.erase_node(node)
+    used = {n.target for n in gm.graph.nodes if n.op == "get_attr"}
+    names = [n for n, _ in gm.named_parameters(remove_duplicate=False)]
+    names += [n for n, _ in gm.named_buffers(remove_duplicate=False)]
+    for name in names:
+        if name not in used:
+            owner, _, leaf = name.rpartition(".")
+            delattr(gm.get_submodule(owner), leaf)
+    gm.recompile()
+
+
+def fold_batch_norm(gm: fx.GraphModule) -> int:
+    """Fold every evaluation batch norm that alone reads a convolution or linear layer into that layer.
+
+    The layer's new weight and bias are new parameters ``<layer>.weight`` and ``<layer>.bias``; tensors of the
+    module that was exported are not written. Folding is done in float64. A batch norm elsewhere stays.
+
+    Returns:
+        The number of batch norms folded.
+    """
+    folded = 0
+    for bn, layer in list(_foldable(gm)):
+        weight_node = layer.args[1]
+        weight = attribute(gm, weight_node.target).double()
+        gamma, beta, mean, var = (
+            None if a is None else attribute(gm, a.target).double() for a in bn.args[1:5]
+        )
+        factor = torch.rsqrt(var + bn.args[7])
+        if gamma is not None:
+            factor = factor * gamma
+        bias_node = layer.args[2] if len(layer.args) > 2 else None
+        bias = torch.zeros_like(mean) if bias_node is None else attribute(gm, bias_node.target).double()
+        bias = (bias - mean) * factor + (0.0 if beta is None else beta)
+        dtype = attribute(gm, weight_node.target).dtype
+        base = weight_node.target.removesuffix("weight")
+        name = f"{base}bias" if base.endswith(".") or not base else f"{weight_node.target}_bias"
+        _set_parameter(
+            gm, weight_node.target, (weight * factor.view(-1, *[1] * (weight.dim() - 1))).to(dtype)
+        )
+        _set_parameter(gm, name, bias.to(dtype))
+        with gm.graph.inserting_before(layer):
+            new_bias = gm.graph.get_attr(name)
+        layer.args = (*layer.args[:2], new_bias, *layer.args[3:])
+        bn.replace_all_uses_with(layer)
+        gm.graph.erase_node(bn)
+        folded += 1
+    prune_attributes(gm)
+    return folded
+
+
+def _foldable(gm: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
+    """Yield (batch norm, layer) pairs that can be merged without changing another reader."""
+    for bn in gm.graph.nodes:
+        if bn.op != "call_function" or bn.target is not aten.batch_norm.default or bn.args[5]:
+            continue
+        layer = bn.args[0]
+        if layer.op != "call_function" or len(layer.users) != 1 or bn.args[3] is None:
+            continue
+        if layer.target is aten.linear.default:
+            value = layer.meta.get("val")
+            if value is None or value.dim() != 2:
+                continue  # over (N, L, C) the norm's channels are L, not the layer's outputs
+        elif layer.target not in CONV_OPS:
+            continue
+        weight, bias = layer.args[1], layer.args[2] if len(layer.args) > 2 else None
+        constants = [weight, *bn.args[1:5], bias]
+        if any(c is not None and c.op != "get_attr" for c in constants):
+            continue
+        if len(weight.users) == 1 and (bias is None or len(bias.users) == 1):
+            yield bn, layer
+
+
+def linear_from_matmul(gm: fx.GraphModule) -> int:
+    """Rewrite ``x @ W`` and ``addmm(b, x, W)`` with a stored matrix as linear layers with ``W`` transposed.
+
+    Layers written that way (GPT-2's) then look like every other: weight (out, in) at ``<layer>.weight``.
+
+    Returns:
+        The number of layers rewritten.
+    """
+    rewritten = 0
+    for node in list(gm.graph.nodes):
+        if node.op != "call_function":
+            continue
+        if node.target is aten.addmm.default and not node.kwargs:
+            bias, value, weight = node.args
+        elif node.target in (aten.matmul.default, aten.mm.default):
+            bias, (value, weight) = None, node.args
+        else:
+            continue
+        if weight.op != "get_attr" or len(weight.users) != 1 or (bias is not None and bias.op != "get_attr"):
+            continue
+        matrix = attribute(gm, weight.target)
+        if matrix.dim() != 2 or value.op == "get_attr" or not isinstance(matrix, nn.Parameter):
+            continue
+        _set_parameter(gm, weight.target, matrix.t())
+        with gm.graph.inserting_before(node):
+            linear = gm.graph.call_function(aten.linear.default, (value, weight, bias))
+        linear.meta = dict(node.meta)
+        node.replace_all_uses_with(linear)
+        gm.graph.erase_node(node)
+        rewritten += 1
+    gm.recompile()
+    return rewritten
+
+
+def name_weights(gm: fx.GraphModule, nodes: tuple[object, ...] = (*CONV_OPS, aten.linear.default)) -> None:
+    """Give every layer's weight a name that ends in ``.weight``, and a tensor with two names one of them.
+
+    ``attn.in_proj_weight`` becomes ``attn.in_proj.weight``. A matrix that an embedding shares with a linear
+    layer keeps the linear layer's name, so that the pair is one site.
+    """
+    owner: dict[int, str] = {}
+    order = [n for n in gm.graph.nodes if n.op == "call_function" and n.target in nodes]
+    order += [n for n in gm.graph.nodes if n.op == "call_function" and n.target is aten.embedding.default]
+    for node in order:
+        weight = node.args[0] if node.target is aten.embedding.default else node.args[1]
+        if weight.op != "get_attr":
+            continue
+        tensor = attribute(gm, weight.target)
+        if id(tensor) in owner:
+            weight.target = owner[id(tensor)]
+            continue
+        name = weight.target
+        if name.rpartition(".")[2] != "weight" or "." not in name:
+            name = f"{name.removesuffix('_weight') if name != '_weight' else name}.weight"
+            _set_parameter(gm, name, tensor)
+            for other in gm.graph.nodes:
+                if other.op == "get_attr" and other.target == weight.target and other is not weight:
+                    other.target = name
+            weight.target = name
+        owner[id(tensor)] = name
+    prune_attributes(gm)
