@@ -7,6 +7,7 @@ convolutions, fused norm-activation modules, functional calls).
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import fx
@@ -15,9 +16,9 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["attribute", "fold_batch_norm", "linear_from_matmul", "prune_attributes"]
+__all__ = ["CONV_OPS", "attribute", "fold_batch_norm", "linear_from_matmul", "mean_from_pool", "name_weights"]
 
-aten = torch.ops.aten
+aten: Any = torch.ops.aten
 
 #: Overloads whose second argument is a convolution weight (out, in / groups, ...) and third an optional bias.
 CONV_OPS = (
@@ -53,7 +54,7 @@ def _set_parameter(module: nn.Module, name: str, value: torch.Tensor) -> None:
     module.register_parameter(leaf, nn.Parameter(value.detach().contiguous(), requires_grad=True))
 
 
-def prune_attributes(gm: fx.GraphModule) -> None:
+def _prune_attributes(gm: fx.GraphModule) -> None:
     """Erase get_attr nodes nobody reads, and the parameters and buffers nobody names."""
     for node in list(gm.graph.nodes):
         if node.op == "get_attr" and not node.users:
@@ -79,23 +80,11 @@ def fold_batch_norm(gm: fx.GraphModule) -> int:
     """
     folded = 0
     for bn, layer in list(_foldable(gm)):
-        weight_node = layer.args[1]
-        weight = attribute(gm, weight_node.target).double()
-        gamma, beta, mean, var = (
-            None if a is None else attribute(gm, a.target).double() for a in bn.args[1:5]
-        )
-        factor = torch.rsqrt(var + bn.args[7])
-        if gamma is not None:
-            factor = factor * gamma
-        bias_node = layer.args[2] if len(layer.args) > 2 else None
-        bias = torch.zeros_like(mean) if bias_node is None else attribute(gm, bias_node.target).double()
-        bias = (bias - mean) * factor + (0.0 if beta is None else beta)
-        dtype = attribute(gm, weight_node.target).dtype
-        base = weight_node.target.removesuffix("weight")
-        name = f"{base}bias" if base.endswith(".") or not base else f"{weight_node.target}_bias"
-        _set_parameter(
-            gm, weight_node.target, (weight * factor.view(-1, *[1] * (weight.dim() - 1))).to(dtype)
-        )
+        path, dtype = layer.args[1].target, attribute(gm, layer.args[1].target).dtype
+        weight, bias = _merged(gm, bn.args, layer.args)
+        base = path.removesuffix("weight")
+        name = f"{base}bias" if base.endswith(".") or not base else f"{path}_bias"
+        _set_parameter(gm, path, weight.to(dtype))
         _set_parameter(gm, name, bias.to(dtype))
         with gm.graph.inserting_before(layer):
             new_bias = gm.graph.get_attr(name)
@@ -103,17 +92,38 @@ def fold_batch_norm(gm: fx.GraphModule) -> int:
         bn.replace_all_uses_with(layer)
         gm.graph.erase_node(bn)
         folded += 1
-    prune_attributes(gm)
+    _prune_attributes(gm)
     return folded
 
 
-def _foldable(gm: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
+def _merged(
+    gm: fx.GraphModule, norm: tuple[Any, ...], layer: tuple[Any, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight and bias in float64 of the layer followed by the norm, both given by their arguments."""
+
+    def read(node: Any, default: float) -> torch.Tensor:
+        channels = attribute(gm, norm[3].target)
+        return (
+            torch.full_like(channels, default).double()
+            if node is None
+            else attribute(gm, node.target).double()
+        )
+
+    gamma, beta, mean, var = read(norm[1], 1.0), read(norm[2], 0.0), read(norm[3], 0.0), read(norm[4], 1.0)
+    factor = gamma * torch.rsqrt(var + norm[7])
+    weight = attribute(gm, layer[1].target).double()
+    bias = read(layer[2] if len(layer) > 2 else None, 0.0)
+    return weight * factor.view(-1, *[1] * (weight.dim() - 1)), (bias - mean) * factor + beta
+
+
+def _foldable(gm: fx.GraphModule) -> Iterator[tuple[Any, Any]]:
     """Yield (batch norm, layer) pairs that can be merged without changing another reader."""
-    for bn in gm.graph.nodes:
-        if bn.op != "call_function" or bn.target is not aten.batch_norm.default or bn.args[5]:
+    nodes: list[Any] = list(gm.graph.nodes)
+    for bn in nodes:
+        if bn.target is not aten.batch_norm.default or bn.args[5]:
             continue
         layer = bn.args[0]
-        if layer.op != "call_function" or len(layer.users) != 1 or bn.args[3] is None:
+        if len(layer.users) != 1 or bn.args[3] is None:
             continue
         if layer.target is aten.linear.default:
             value = layer.meta.get("val")
@@ -138,9 +148,8 @@ def linear_from_matmul(gm: fx.GraphModule) -> int:
         The number of layers rewritten.
     """
     rewritten = 0
-    for node in list(gm.graph.nodes):
-        if node.op != "call_function":
-            continue
+    nodes: list[Any] = list(gm.graph.nodes)
+    for node in nodes:
         if node.target is aten.addmm.default and not node.kwargs:
             bias, value, weight = node.args
         elif node.target in (aten.matmul.default, aten.mm.default):
@@ -163,16 +172,44 @@ def linear_from_matmul(gm: fx.GraphModule) -> int:
     return rewritten
 
 
-def name_weights(gm: fx.GraphModule, nodes: tuple[object, ...] = (*CONV_OPS, aten.linear.default)) -> None:
+def mean_from_pool(gm: fx.GraphModule) -> int:
+    """Rewrite adaptive average pooling to one cell as a mean, which ONNX export would do under another name.
+
+    Returns:
+        The number of poolings rewritten.
+    """
+    rewritten = 0
+    for node in list(gm.graph.nodes):
+        if node.target is aten.adaptive_avg_pool2d.default and tuple(_list(node.args[1])) in ((1,), (1, 1)):
+            axes = [-2, -1]
+        elif node.target is aten.adaptive_avg_pool1d.default and tuple(_list(node.args[1])) == (1,):
+            axes = [-1]
+        else:
+            continue
+        with gm.graph.inserting_before(node):
+            mean = gm.graph.call_function(aten.mean.dim, (node.args[0], axes, True))
+        mean.meta = dict(node.meta)
+        node.replace_all_uses_with(mean)
+        gm.graph.erase_node(node)
+        rewritten += 1
+    gm.recompile()
+    return rewritten
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def name_weights(gm: fx.GraphModule) -> None:
     """Give every layer's weight a name that ends in ``.weight``, and a tensor with two names one of them.
 
     ``attn.in_proj_weight`` becomes ``attn.in_proj.weight``. A matrix that an embedding shares with a linear
     layer keeps the linear layer's name, so that the pair is one site.
     """
     owner: dict[int, str] = {}
-    order = [n for n in gm.graph.nodes if n.op == "call_function" and n.target in nodes]
-    order += [n for n in gm.graph.nodes if n.op == "call_function" and n.target is aten.embedding.default]
-    for node in order:
+    layers: list[Any] = [n for n in gm.graph.nodes if n.target in (*CONV_OPS, aten.linear.default)]
+    tables: list[Any] = [n for n in gm.graph.nodes if n.target is aten.embedding.default]
+    for node in layers + tables:
         weight = node.args[0] if node.target is aten.embedding.default else node.args[1]
         if weight.op != "get_attr":
             continue
@@ -189,4 +226,4 @@ def name_weights(gm: fx.GraphModule, nodes: tuple[object, ...] = (*CONV_OPS, ate
                     other.target = name
             weight.target = name
         owner[id(tensor)] = name
-    prune_attributes(gm)
+    _prune_attributes(gm)

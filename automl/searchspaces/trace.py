@@ -1,10 +1,12 @@
 """Trace a torch module: export it, fold batch norm, and describe the result as a :class:`ModelGraph`.
 
-The steps are torch.export (training IR), the rewrites of :mod:`automl.searchspaces.fold`, a second export of the
-rewritten graph, and ``run_decompositions({})``, which makes the graph functional (no in-place operations,
-no dropout) and keeps composite operators (linear, conv2d, layer_norm, gelu, scaled_dot_product_attention) whole.
-``torch.onnx.export(program, dynamo=True)`` then gives every single-output node's value the node's name and every
-parameter its fully qualified name.
+The steps are torch.export (training IR), the rewrites of :mod:`automl.searchspaces.fold`, a second export of
+the rewritten graph, and ``run_decompositions({})``, which makes the graph functional (no in-place operations,
+no dropout) and keeps composite operators (linear, conv2d, layer_norm, gelu, scaled_dot_product_attention)
+whole. It runs twice, because numbering settles only when it starts from a functional graph; then
+``torch.onnx.export(program, dynamo=True)`` gives every single-tensor node's value the node's name and every
+parameter its fully qualified name. Nodes that give several tensors (``unbind``, ``split``) have no such
+value; their ``getitem`` readers do.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from automl.searchspaces.fold import CONV_OPS
 from automl.searchspaces.fold import attribute
 from automl.searchspaces.fold import fold_batch_norm
 from automl.searchspaces.fold import linear_from_matmul
+from automl.searchspaces.fold import mean_from_pool
 from automl.searchspaces.fold import name_weights
 from automl.searchspaces.graph import GraphNode
 from automl.searchspaces.graph import ModelGraph
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["output_tensors", "trace_model"]
 
-aten = torch.ops.aten
+aten: Any = torch.ops.aten
 
 #: Largest difference between the original and the folded outputs, relative to the largest output.
 FOLD_TOLERANCE = 1e-4
@@ -96,8 +99,9 @@ def trace_model(
         dynamic_batch: ask for a symbolic batch; a model that fixes its batch is exported for the example's.
 
     Returns:
-        The traced model. A node's name is its fx name; a constant's is its fully qualified name. A tensor that
-        several layers share is one site, the linear layer when one of them is an embedding.
+        The traced model. A node's name is its fx name; a constant's is its fully qualified name. A tensor
+        that several layers share is one site, the linear layer when one of them is an embedding: every
+        reader then sees the same quantized numbers, and its bytes count once.
 
     Raises:
         ModelError: export refuses the model, weights or outputs are not finite, or the folded graph disagrees
@@ -108,11 +112,12 @@ def trace_model(
         program, dynamic = _export_either(module, example_inputs, dynamic_batch)
         gm = program.module(check_guards=False)
         linear_from_matmul(gm)
+        mean_from_pool(gm)
         fold_batch_norm(gm)
         name_weights(gm)
         program, dynamic = _export_either(gm, example_inputs, dynamic)
         try:
-            program = program.run_decompositions({})
+            program = program.run_decompositions({}).run_decompositions({})
         except EXPORT_ERRORS as error:
             raise _refusal(error) from error
         folded = program.module(check_guards=False)
@@ -125,7 +130,7 @@ def trace_model(
 
 
 def output_tensors(outputs: Any) -> tuple[torch.Tensor, ...]:
-    """Return the tensors in a model's output (a tensor, or nested tuples, lists and dicts of them), in order."""
+    """Return the tensors in a model's output, a tensor or nested tuples, lists and dicts, in order."""
     leaves = torch.utils._pytree.tree_leaves(outputs)
     return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
 
@@ -246,8 +251,8 @@ def _check_fold(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -
         gap = float((a.double() - b.double()).abs().max()) / scale if a.numel() else 0.0
         if not gap <= FOLD_TOLERANCE:
             raise ModelError(
-                f"the exported model differs from the original by {gap:.2g} of the largest output, allowed is "
-                f"{FOLD_TOLERANCE:g}; check that its forward does the same every time it is called"
+                f"the exported model differs from the original by {gap:.2g} of the largest output, allowed "
+                f"is {FOLD_TOLERANCE:g}; check that its forward does the same every time it is called"
             )
 
 
@@ -256,13 +261,7 @@ def _op(node: fx.Node) -> str:
         return "getitem"
     packet = getattr(node.target, "overloadpacket", None)
     name = str(packet).removeprefix("aten.") if packet is not None else str(node.target)
-    if name.startswith("adaptive_avg_pool") and all(s == 1 for s in _as_sizes(node.args[1])):
-        return "mean"
     return _OPS.get(name, name)
-
-
-def _as_sizes(sizes: Any) -> tuple[Any, ...]:
-    return tuple(sizes) if isinstance(sizes, list | tuple) else (sizes,)
 
 
 def _weight_node(node: fx.Node) -> fx.Node | None:
@@ -338,7 +337,7 @@ def _site(gm: fx.GraphModule, node: fx.Node, name: str, shapes: dict[str, tuple[
     macs = per_sample * math.prod(weight[1:])
     if node.target is aten.linear.default:
         return Site(name, "linear", node.name, weight, 1, bias, macs, per_sample // weight[0])
-    groups = node.args[6] if len(node.args) > 6 else 1
+    groups: Any = node.args[6] if len(node.args) > 6 else 1
     return Site(name, "conv", node.name, weight, int(groups), bias, macs, per_sample // weight[0])
 
 
