@@ -1,0 +1,241 @@
+"""Write a quantization plan into the exported graph: an edit of a copy, without a new export.
+
+Activations become QuantizeLinear/DequantizeLinear pairs (uint8, per tensor) on the plan's edges, weights int8
+constants with DequantizeLinear per output channel. Weight-only sites become the decompression pattern that
+each runtime keeps compressed. Codes of fewer than 8 bits on integer kernels are stored as int8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnx import helper
+from onnx import numpy_helper
+
+from automl.core.errors import EvaluationError
+from automl.core.errors import TargetError
+from automl.core.errors import unknown_name
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from automl.targets.onnx_export import BaseOnnx
+    from automl.targets.onnx_export import OnnxUse
+    from automl.transforms.plan import ActivationQuantizer
+    from automl.transforms.plan import QuantizationPlan
+    from automl.transforms.plan import QuantizedWeight
+
+__all__ = ["apply_plan"]
+
+_RUNTIMES = ("onnxruntime", "openvino")
+
+
+def apply_plan(base: BaseOnnx, plan: QuantizationPlan, target_name: str) -> onnx.ModelProto:
+    """Return the graph of ``plan``, a new object; ``base`` is not changed.
+
+    Args:
+        base: the exported graph.
+        plan: weights by site and quantized reads by (value, consumer).
+        target_name: ``openvino`` or ``onnxruntime``, options after a colon are ignored; decides how
+            biases and weight-only matrices are spelled.
+
+    Raises:
+        TargetError: the target is unknown.
+        EvaluationError: the plan names a site or a read that the exported graph does not have.
+    """
+    runtime = target_name.partition(":")[0]
+    if runtime not in _RUNTIMES:
+        raise TargetError(unknown_name("target", runtime, _RUNTIMES))
+    edit = _Edit(base, runtime)
+    edit.add_activations(plan)
+    for site, weight in plan.weights.items():
+        if site not in base.uses:
+            raise EvaluationError(unknown_name("site", site, base.uses))
+        for use in base.uses[site]:
+            edit.add_weight(site, use, weight, plan)
+    return edit.finish()
+
+
+class _Edit:
+    """A copy of the skeleton under edit."""
+
+    def __init__(self, base: BaseOnnx, runtime: str) -> None:
+        self._base = base
+        self._runtime = runtime
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(base.skeleton)
+        self._nodes = {n.name: n for n in self._model.graph.node}
+        self._front: list[onnx.NodeProto] = []
+        self._after: dict[str, list[onnx.NodeProto]] = {}
+        self._constants: dict[str, TensorProto] = {}
+
+    def add_activations(self, plan: QuantizationPlan) -> None:
+        """Put one quantizer pair on each quantized value and make the plan's consumers read it."""
+        made: dict[tuple[str, float, int, int], str] = {}
+        for (value, consumer), quantizer in plan.edges.items():
+            source = self._base.values.get(value)
+            if source is None or consumer not in self._base.members:
+                raise EvaluationError(
+                    f"the read of '{value}' by '{consumer}' cannot be quantized: not in the exported graph"
+                )
+            key = (source, float(quantizer.scale), int(quantizer.zero_point), quantizer.bits)
+            if key not in made:
+                made[key] = self._quantize(source, quantizer, len(made))
+            changed = False
+            for member in self._base.members[consumer]:
+                node = self._nodes[member]
+                for slot, name in enumerate(node.input):
+                    if name == source:
+                        node.input[slot] = made[key]
+                        changed = True
+            if not changed:
+                raise EvaluationError(f"'{consumer}' does not read '{value}' in the exported graph")
+
+    def _quantize(self, source: str, quantizer: ActivationQuantizer, index: int) -> str:
+        if quantizer.bits != 8:
+            raise EvaluationError(
+                f"activation of '{source}' has {quantizer.bits} bits; runtimes take 8, choose another option"
+            )
+        stem = f"{source}.q{index}"
+        scale = self._constant(f"{stem}.scale", np.float32(quantizer.scale))
+        zero = self._constant(f"{stem}.zero", np.uint8(quantizer.zero_point))
+        pair = [
+            helper.make_node("QuantizeLinear", [source, scale, zero], [f"{stem}.code"], name=f"{stem}/Q"),
+            helper.make_node(
+                "DequantizeLinear", [f"{stem}.code", scale, zero], [f"{stem}.out"], name=f"{stem}/DQ"
+            ),
+        ]
+        self._after.setdefault(source, []).extend(pair)
+        return f"{stem}.out"
+
+    def add_weight(self, site: str, use: OnnxUse, weight: QuantizedWeight, plan: QuantizationPlan) -> None:
+        """Replace the weight and, where needed, the bias of one application of a site."""
+        node = self._nodes[use.node]
+        if weight.group and use.op not in ("MatMul", "Gemm", "Gather"):
+            raise EvaluationError(f"site {site}: grouped weights need a matrix layer, this is {use.op}")
+        if weight.group:
+            node.input[use.slot] = self._grouped(site, use, weight)
+        else:
+            node.input[use.slot] = self._per_channel(site, use, weight)
+        self._bias(site, use, weight, plan)
+
+    def _per_channel(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> str:
+        """Int8 codes and one scale per output channel."""
+        codes = weight.codes.T if use.transposed else weight.codes
+        stem = f"{site}.weight.{'t' if use.transposed else 'n'}"
+        out = f"{stem}.out"
+        if f"{stem}.codes" not in self._constants:
+            names = [
+                self._constant(f"{stem}.codes", codes),
+                self._constant(f"{stem}.scale", weight.scale.reshape(-1).astype(np.float32)),
+                self._constant(f"{stem}.zero", np.zeros(weight.scale.size, np.int8)),
+            ]
+            axis = 1 if use.transposed else 0
+            self._front.append(
+                helper.make_node("DequantizeLinear", names, [out], name=f"{stem}/DQ", axis=axis)
+            )
+        return out
+
+    def _grouped(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> str:
+        """Int4 codes in groups along the input axis."""
+        codes = weight.codes.T if use.transposed else weight.codes
+        scale = weight.scale.T if use.transposed else weight.scale
+        stem = f"{site}.weight.{'t' if use.transposed else 'n'}"
+        out = f"{stem}.out"
+        if f"{stem}.codes" not in self._constants:
+            names = [
+                self._int4(f"{stem}.codes", codes),
+                self._constant(f"{stem}.scale", scale.astype(np.float32)),
+            ]
+            axis = 0 if use.transposed else 1
+            self._front.append(
+                helper.make_node(
+                    "DequantizeLinear", names, [out], name=f"{stem}/DQ", axis=axis, block_size=weight.group
+                )
+            )
+        return out
+
+    def _bias(self, site: str, use: OnnxUse, weight: QuantizedWeight, plan: QuantizationPlan) -> None:
+        """Write a corrected bias, and in ONNX Runtime's form: int32 on the grid of the products."""
+        bias = weight.bias
+        if bias is None and use.bias is not None:
+            bias = self._base.constants[use.bias]
+        if bias is None or use.op == "Gather":
+            return
+        name = f"{site}.bias.new"
+        quantizer = self._input_quantizer(use, plan)
+        if self._runtime == "onnxruntime" and use.op in ("Conv", "Gemm") and quantizer is not None:
+            step = (np.float32(quantizer.scale) * weight.scale.reshape(-1)).astype(np.float32)
+            codes = np.clip(np.rint(bias / step), -(2**31) + 1, 2**31 - 1).astype(np.int32)
+            names = [
+                self._constant(f"{name}.{use.node}.codes", codes),
+                self._constant(f"{name}.{use.node}.scale", step),
+                self._constant(f"{name}.{use.node}.zero", np.zeros(step.size, np.int32)),
+            ]
+            name = f"{name}.{use.node}"
+            self._front.append(helper.make_node("DequantizeLinear", names, [name], name=f"{name}/DQ", axis=0))
+        elif weight.bias is not None:
+            self._constant(name, bias.astype(np.float32))
+        else:
+            return
+        self._place_bias(use, name)
+
+    def _place_bias(self, use: OnnxUse, name: str) -> None:
+        node = self._nodes[use.bias_node or use.node]
+        if use.bias is not None:
+            slot = list(node.input).index(use.bias)
+            node.input[slot] = name
+        elif use.op in ("Conv", "Gemm"):
+            node.input.append(name)
+        else:
+            out = node.output[0]
+            node.output[0] = f"{out}.product"
+            add = helper.make_node("Add", [node.output[0], name], [out], name=f"{use.node}/bias")
+            self._after.setdefault(node.output[0], []).append(add)
+            self._after[node.output[0]].extend(self._after.pop(out, []))
+
+    def _input_quantizer(self, use: OnnxUse, plan: QuantizationPlan) -> ActivationQuantizer | None:
+        return next((q for (_, consumer), q in plan.edges.items() if consumer == use.reader), None)
+
+    def _constant(self, name: str, array: NDArray[Any] | np.generic) -> str:
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(
+                np.ascontiguousarray(array).reshape(np.shape(array)), name
+            )
+        return name
+
+    def _int4(self, name: str, codes: NDArray[np.int8]) -> str:
+        """Add an int4 constant, two codes a byte, the first in the low half."""
+        flat = codes.reshape(-1)
+        if flat.size % 2:
+            flat = np.append(flat, np.int8(0))
+        packed = (flat[0::2] & 0x0F) | ((flat[1::2] & 0x0F) << 4)
+        tensor = TensorProto(
+            name=name, data_type=TensorProto.INT4, raw_data=packed.astype(np.uint8).tobytes()
+        )
+        tensor.dims.extend(codes.shape)
+        self._constants[name] = tensor
+        return name
+
+    def finish(self) -> onnx.ModelProto:
+        """Order the nodes, add the constants in use, and return the model."""
+        graph = self._model.graph
+        ordered = list(self._front)
+        for value in graph.input:
+            ordered.extend(self._after.get(value.name, ()))
+        for node in graph.node:
+            ordered.append(node)
+            for output in node.output:
+                ordered.extend(self._after.get(output, ()))
+        copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in ordered]
+        del graph.node[:]
+        graph.node.extend(copies)
+        used = {name for node in copies for name in node.input} | {o.name for o in graph.output}
+        graph.initializer.extend(t for name, t in self._constants.items() if name in used)
+        graph.initializer.extend(self._base.tensor(name) for name in self._base.constants if name in used)
+        return self._model
