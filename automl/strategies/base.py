@@ -10,12 +10,13 @@ from typing import ClassVar
 from typing import Protocol
 from typing import runtime_checkable
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Mapping
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from automl.core.budget import Budget
@@ -46,7 +47,7 @@ class AdditiveTables:
 
     def predict(self, metric: str, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the minimized prediction of ``metric`` for codes (n, n_dimensions); shape (n,)."""
-        total = codes[:, 0] * 0.0 + self.constant.get(metric, 0.0)
+        total = np.full(len(codes), self.constant.get(metric, 0.0))
         for column, values in enumerate(self.unary[metric]):
             total = total + values[codes[:, column]]
         for (i, j), values in self.pairwise.get(metric, {}).items():
@@ -102,8 +103,8 @@ class Strategy(Protocol):
     """A searcher.
 
     ``ask`` does not learn; ``tell`` is the only place where knowledge changes (``ask`` may advance the
-    generator and the list of what was proposed). ``load_state_dict(state_dict())`` on a strategy built from the
-    same problem continues exactly as if it had never stopped.
+    generator and the list of what was proposed). ``load_state_dict(state_dict())`` on a strategy built from
+    the same problem continues exactly as if it had never stopped.
     """
 
     info: ClassVar[StrategyInfo]

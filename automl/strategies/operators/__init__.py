@@ -1,1 +1,1 @@
-"""See the module docstrings in this package."""
+"""Variation and survival operators: pure functions on code arrays, thin classes with settings."""

@@ -1,0 +1,113 @@
+"""The table of strategies: name -> summary and class; only a requested one is imported."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from automl.core.errors import StrategyError
+from automl.core.errors import unknown_name
+from automl.strategies.base import Strategy
+from automl.strategies.base import StrategyInfo
+
+if TYPE_CHECKING:
+    from automl.strategies.base import Problem
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "STRATEGIES",
+    "StrategyRow",
+    "list_strategies",
+    "make_strategy",
+    "strategy_class",
+]
+
+#: Third parties register ``name = "package.module:Class"`` in this entry-point group.
+ENTRY_POINT_GROUP = "automl.strategies"
+
+
+@dataclass(frozen=True)
+class StrategyRow:
+    """One row of the table.
+
+    Args:
+        path: ``package.module:Class``.
+        summary: one line; the same as the class's own ``info.summary``.
+    """
+
+    path: str
+    summary: str
+
+
+STRATEGIES: dict[str, StrategyRow] = {
+    "random": StrategyRow(
+        "automl.strategies.random_search:RandomSearch",
+        "uniform random candidates without repetition; the baseline",
+    ),
+    "exact": StrategyRow(
+        "automl.strategies.exact:Exact",
+        "proven optimum of the additive prices at the budgets, then the front around it",
+    ),
+    "evolutionary": StrategyRow(
+        "automl.strategies.evolutionary:Evolutionary",
+        "NSGA-II on true evaluations, steady state, seeded by the problem's seeds",
+    ),
+}
+
+
+def _plug_ins() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name not in STRATEGIES}
+
+
+def list_strategies() -> dict[str, str]:
+    """Return name -> summary of every strategy, built in and installed, without importing any."""
+    listed = {name: row.summary for name, row in STRATEGIES.items()}
+    for name, entry in sorted(_plug_ins().items()):
+        owner = entry.dist.name if entry.dist is not None else entry.module
+        listed[name] = f"plug-in from {owner}"
+    return listed
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the class called ``name``.
+
+    Raises:
+        StrategyError: no strategy has that name, or a plug-in's path does not lead to a strategy.
+    """
+    plug_ins = _plug_ins()
+    if name in STRATEGIES:
+        path = STRATEGIES[name].path
+    elif name in plug_ins:
+        path = plug_ins[name].value
+    else:
+        raise StrategyError(unknown_name("strategy", name, [*STRATEGIES, *plug_ins]))
+    module, _, attribute = path.partition(":")
+    try:
+        found: type[Strategy] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise StrategyError(
+            f"strategy '{name}' at {path} cannot be imported: {error}; repair or remove the plug-in"
+        ) from error
+    if not isinstance(getattr(found, "info", None), StrategyInfo):
+        raise StrategyError(
+            f"strategy '{name}' at {path} has no StrategyInfo in 'info'; see automl.strategies.base.Strategy"
+        )
+    return found
+
+
+def make_strategy(name: str, problem: Problem) -> Strategy:
+    """Return a new strategy for ``problem``.
+
+    Raises:
+        StrategyError: unknown name, or the strategy needs prices that the problem does not have.
+    """
+    found = strategy_class(name)
+    if found.info.needs_tables and problem.tables is None:
+        raise StrategyError(
+            f"strategy '{name}' needs additive prices (sensitivity and latency tables) and the problem has "
+            "none; price the options first or use --strategy evolutionary"
+        )
+    return found(problem)
