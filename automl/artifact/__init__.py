@@ -1,1 +1,1 @@
-"""See the module docstrings in this package."""
+"""Artifact folders (save, load, predict, export), model cards and the HTML report."""

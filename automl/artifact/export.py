@@ -1,0 +1,59 @@
+"""Other formats of a deployed graph: one ONNX file, or OpenVINO's IR."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from automl.core.errors import ArtifactError
+from automl.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+
+__all__ = ["EXPORTS", "write_onnx", "write_openvino"]
+
+#: Formats an artifact can be written in.
+EXPORTS = ("onnx", "openvino")
+
+
+def _refused(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"cannot write {path}: {error}; choose a folder that can be written")
+
+
+def write_onnx(model: onnx.ModelProto, path: Path) -> Path:
+    """Write one self-contained file; it appears in one rename.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(model.SerializeToString())
+        part.replace(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    return path
+
+
+def write_openvino(model: onnx.ModelProto, path: Path) -> Path:
+    """Write OpenVINO's IR, ``.xml`` and ``.bin``, with weights as they are (no conversion to f16).
+
+    Raises:
+        ArtifactError: OpenVINO refuses the graph or the file cannot be written.
+        MissingExtraError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("OpenVINO is not installed; run: pip install openvino") from error
+    path = path.with_suffix(".xml")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        graph = openvino.Core().read_model(model.SerializeToString())
+        openvino.save_model(graph, str(path), compress_to_fp16=False)
+    except (OSError, RuntimeError) as error:
+        raise _refused(path, error) from error
+    return path
