@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from automl.core.measurement import METRIC_UNITS
 
-__all__ = ["format_metric", "metric_label"]
+__all__ = ["axis_scale", "format_metric", "metric_label"]
 
 _LABELS = {
     "latency_ms": "latency (median)",
@@ -39,3 +39,12 @@ def format_metric(name: str, value: float) -> str:
         return f"{value:.0f} {_SCALED[name]}".rstrip()
     unit = METRIC_UNITS.get(name, "")
     return f"{value:.4g} {unit}".rstrip()
+
+
+def axis_scale(name: str) -> tuple[float, str]:
+    """Return (factor, unit) in which an axis of ``name`` is labelled: percent, megabytes, its own unit."""
+    if name in _FRACTIONS:
+        return 100.0, "%"
+    if name in _SCALED:
+        return (1e-6, "MB") if _SCALED[name] else (1e-6, "M")
+    return 1.0, METRIC_UNITS.get(name, "")

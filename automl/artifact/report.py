@@ -1,0 +1,66 @@
+"""The report: one self-contained HTML file, drawn by its own script from the JSON inside it."""
+
+from __future__ import annotations
+
+import html
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl.core.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from automl.artifact.report_data import ReportData
+
+__all__ = ["report_html", "write_report"]
+
+_SCRIPTS = ("draw.js", "front.js", "panels.js", "page.js")
+
+
+def _asset(name: str) -> str:
+    return files("automl.artifact").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _embedded(data: ReportData) -> str:
+    """Return JSON that no text inside it can end early: ``<``, ``>`` and ``&`` are escaped as JSON allows."""
+    text = json.dumps(data.to_json(), allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def report_html(data: ReportData) -> str:
+    """Return the page as text; equal data gives equal text."""
+    # The data goes in last, so that a user's name which looks like a slot is not filled.
+    slots = {
+        "style": _asset("report.css"),
+        "script": "\n".join(_asset(name) for name in _SCRIPTS),
+        "title": html.escape(data.title),
+        "data": _embedded(data),
+    }
+    parts = _asset("report.html").split("{{")
+    page = [parts[0]]
+    for part in parts[1:]:
+        name, rest = part.split("}}", maxsplit=1)
+        page += [slots[name], rest]
+    return "".join(page)
+
+
+def write_report(data: ReportData, path: Path | str) -> Path:
+    """Write the report and return its path; the file appears in one rename.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(report_html(data), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write the report {path}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
+    return path
