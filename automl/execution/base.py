@@ -17,7 +17,7 @@ __all__ = ["Completion", "Executor", "Job", "Lane"]
 
 
 class Lane(StrEnum):
-    """``SHARED`` jobs run as many at a time as fit; an ``EXCLUSIVE`` job runs with nothing else on the device."""
+    """``SHARED`` jobs run as many at a time as fit; an ``EXCLUSIVE`` job has the device to itself."""
 
     SHARED = "shared"
     EXCLUSIVE = "exclusive"
@@ -59,10 +59,11 @@ class Completion:
 class Executor(Protocol):
     """Runs ``work(state, payload)`` for submitted jobs, where ``state = setup()`` is built once per worker.
 
-    ``setup`` and ``work`` are picklable module-level callables (or partials of them). An exception in ``work``
-    becomes a failed completion whose text is the exception's message; a worker that dies fails its job, and is
-    replaced. Completions come in the order of submission within a lane, whatever order they finished in, so
-    that a run is a function of its seed alone.
+    ``setup`` and ``work`` are picklable module-level callables (or partials of them). An exception in
+    ``work`` becomes a failed completion whose text holds the exception's message; a worker that dies is
+    replaced, and its job is tried again twice before it fails. Completions come in the order of submission,
+    whatever order they finished in, so that a run is a function of its seed alone. Shared jobs run before
+    exclusive ones.
     """
 
     workers: int
@@ -75,6 +76,9 @@ class Executor(Protocol):
 
     def completions(self) -> Iterator[Completion]:
         """Yield the completion of every job submitted so far, in order of submission; blocks for each."""
+
+    def cancel(self) -> None:
+        """Forget all submitted jobs; those already running end unheard."""
 
     def close(self) -> None:
         """Stop the workers; jobs still running are abandoned."""

@@ -1,0 +1,174 @@
+"""Run jobs on a virtual clock: real results, invented durations; for tests of scaling and order."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING
+from typing import Any
+
+from automl.core.errors import ConfigError
+from automl.core.errors import ExecutionError
+from automl.execution.base import Completion
+from automl.execution.base import Lane
+from automl.execution.pool import MAX_RETRIES
+from automl.execution.pool import failure_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Iterator
+
+    from automl.execution.base import Job
+
+__all__ = ["SimulatedExecutor"]
+
+
+class SimulatedExecutor:
+    """Runs ``work`` in this process and books its cost on ``workers`` imaginary workers.
+
+    The schedule is the one of the real executors: shared jobs first, each on the worker that is free first;
+    an exclusive job when everything else has ended, alone.
+
+    Args:
+        workers: number of imaginary workers, as many as wanted.
+        cost: payload -> seconds the job takes, at least 0.
+        dies: (key, attempt from 0) -> whether the worker dies at the end of that attempt.
+        setup_s: seconds before a worker's first job, and before the first job after its death.
+
+    Raises:
+        ConfigError: fewer than one worker.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        cost: Callable[[Any], float],
+        *,
+        dies: Callable[[str, int], bool] | None = None,
+        setup_s: float = 0.0,
+    ) -> None:
+        if workers < 1:
+            raise ConfigError(f"workers={workers}: give at least one")
+        self.workers = workers
+        #: Virtual intervals: (key, start, end) of every attempt, in the order they were started.
+        self.history: list[tuple[str, float, float]] = []
+        self._cost = cost
+        self._dies = dies
+        self._setup_s = setup_s
+        self._now = 0.0
+        self._calls: tuple[Callable[[], Any], Callable[[Any, Any], Any]] | None = None
+        self._state: tuple[Any] | None = None
+        self._order: deque[Job] = deque()
+        self._submitted: dict[str, float] = {}
+        self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._done: dict[str, tuple[Completion, float]] = {}
+        # (free at, worker); a worker that was never used is free at 0 but has to be set up.
+        self._free: list[tuple[float, int]] = []
+        self._ready: set[int] = set()
+
+    def now(self) -> float:
+        """Return the virtual time in seconds; use it as the run's clock."""
+        return self._now
+
+    def start(self, setup: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
+        """Keep the callables; ``setup`` runs once before the first job.
+
+        Raises:
+            ExecutionError: already started.
+        """
+        if self._calls is not None:
+            raise ExecutionError("the executor is already started; close it before starting it again")
+        self._calls = (setup, work)
+        self._free = [(self._now, worker) for worker in range(self.workers)]
+
+    def submit(self, job: Job) -> None:
+        """Queue a job.
+
+        Raises:
+            ExecutionError: not started, or the key is in use.
+        """
+        if self._calls is None:
+            raise ExecutionError(
+                f"job {job.key} was submitted to an executor that is not started; call start first"
+            )
+        if any(job.key == other.key for other in self._order):
+            raise ExecutionError(f"job {job.key} was submitted twice; keys must be unique among open jobs")
+        self._order.append(job)
+        self._submitted[job.key] = self._now
+        self._waiting[job.lane].append(job)
+
+    def completions(self) -> Iterator[Completion]:
+        """Yield completions in order of submission; the clock shows when each one was known.
+
+        Raises:
+            ExecutionError: the worker state cannot be set up.
+        """
+        while self._order:
+            job = self._order[0]
+            while job.key not in self._done:
+                self._step()
+            completion, known = self._done.pop(job.key)
+            self._order.popleft()
+            self._now = max(self._now, known)
+            yield completion
+
+    def cancel(self) -> None:
+        """Forget all submitted jobs."""
+        self._order.clear()
+        self._done.clear()
+        self._submitted.clear()
+        for queue in self._waiting.values():
+            queue.clear()
+
+    def close(self) -> None:
+        """Forget jobs, workers and state. A second call does nothing."""
+        self.cancel()
+        self._calls = self._state = None
+        self._free, self._ready = [], set()
+
+    def _step(self) -> None:
+        """Book the next job on the worker that takes it."""
+        if self._waiting[Lane.SHARED]:
+            job = self._waiting[Lane.SHARED].popleft()
+            at, worker = heapq.heappop(self._free)
+            self._book(job, worker, max(at, self._submitted.pop(job.key)))
+            return
+        job = self._waiting[Lane.EXCLUSIVE].popleft()
+        idle = max(self._submitted.pop(job.key), *(at for at, _ in self._free))
+        self._free = [(idle, worker) for worker in range(1, self.workers)]
+        end = self._book(job, 0, idle)
+        self._free = [(end, worker) for worker in range(self.workers)]
+
+    def _book(self, job: Job, worker: int, start: float) -> float:
+        seconds = float(self._cost(job.payload))
+        for attempt in range(MAX_RETRIES + 1):
+            start += 0.0 if worker in self._ready else self._setup_s
+            end = start + seconds
+            self.history.append((job.key, start, end))
+            if self._dies is None or not self._dies(job.key, attempt):
+                self._ready.add(worker)
+                completion = self._run(job, seconds)
+                break
+            self._ready.discard(worker)
+            start = end
+            text = f"its worker died {attempt + 1} times"
+            completion = Completion(job.key, None, text, seconds)
+        self._done[job.key] = (completion, end)
+        heapq.heappush(self._free, (end, worker))
+        return end
+
+    def _run(self, job: Job, seconds: float) -> Completion:
+        if self._calls is None:
+            raise ExecutionError(
+                f"job {job.key} outlived its executor; do not close it while jobs are awaited"
+            )
+        setup, work = self._calls
+        if self._state is None:
+            try:
+                self._state = (setup(),)
+            except Exception as error:
+                raise ExecutionError(f"a worker cannot be set up: {failure_text(error)}") from error
+        try:
+            return Completion(job.key, work(self._state[0], job.payload), None, seconds)
+        except Exception as error:  # noqa: BLE001  the worker boundary: every reason becomes a failed job
+            return Completion(job.key, None, failure_text(error), seconds)

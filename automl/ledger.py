@@ -1,0 +1,371 @@
+"""The ledger: the record of every true evaluation, kept as an Optuna study; one writer, resume is replay.
+
+By default the study lives in a journal file in the run folder, which ``optuna-dashboard`` opens as it is; any
+database that Optuna's RDB storage takes serves by URL. Each trial is one journal line, written and synced in
+its final state, so a killed run holds complete trials and at most one torn last line, which is repaired.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
+
+from automl.core.candidate import Candidate
+from automl.core.errors import AutomlError
+from automl.core.errors import LedgerError
+from automl.core.measurement import Measurement
+from automl.core.measurement import is_maximized
+from automl.core.objective import Objective
+from automl.core.trial import Fidelity
+from automl.core.trial import Trial
+from automl.core.trial import TrialState
+from automl.ledger_file import RECORD_KEY
+from automl.ledger_file import WriterLock
+from automl.ledger_file import cannot_write
+from automl.ledger_file import checksum
+from automl.ledger_file import clear_journal_lock
+from automl.ledger_file import repair_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from automl.searchspaces.space import SearchSpace
+
+__all__ = ["SCHEMA", "Ledger", "LedgerView", "read_ledger"]
+
+SCHEMA = 1
+_REPAIRS = "automl_repairs"
+_STORAGE_ERRORS = (OSError, optuna.exceptions.OptunaError, SQLAlchemyError)
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, AutomlError)
+
+
+def _to_record(trial: Trial) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "number": trial.number,
+        "candidate": trial.candidate.digest,
+        "state": str(trial.state),
+        "fidelity": str(trial.fidelity),
+        "origin": trial.origin,
+        "seconds": trial.seconds,
+        "failure": trial.failure,
+        "measurement": None if trial.measurement is None else trial.measurement.to_json(),
+    }
+    # Through JSON once, so that the checksum sees what a reader will see.
+    record = json.loads(json.dumps(record))
+    return {**record, "check": checksum(record)}
+
+
+def _to_trial(frozen: Any) -> Trial:
+    """Return the trial that an Optuna trial records.
+
+    Raises:
+        LedgerError: it was not written by a ledger or is damaged.
+    """
+    try:
+        record = frozen.user_attrs[RECORD_KEY]
+        candidate = Candidate.of(frozen.params)
+        if record["check"] != checksum(record) or record["number"] != frozen.number:
+            raise ValueError("its checksum or number does not match")
+        if candidate.digest != record["candidate"]:
+            raise ValueError("its parameters are not those that were measured")
+        measurement = record["measurement"]
+        return Trial(
+            frozen.number,
+            candidate,
+            TrialState(record["state"]),
+            Fidelity(record["fidelity"]),
+            None if measurement is None else Measurement.from_json(measurement),
+            record["failure"],
+            record["origin"],
+            record["seconds"],
+        )
+    except _DAMAGE as error:
+        raise LedgerError(
+            f"trial {frozen.number} of the ledger is damaged: {error}; restore the ledger from a copy, "
+            "or start the run in a new folder"
+        ) from error
+
+
+@dataclass(frozen=True)
+class LedgerView:
+    """What a ledger holds, read without becoming its writer.
+
+    Args:
+        trials: all recorded trials in order.
+        objectives: axes of the front.
+        meta: the run's configuration as it was given to :meth:`Ledger.open`.
+        space: fingerprint of the search space.
+        repairs: what was mended when the ledger was opened.
+    """
+
+    trials: tuple[Trial, ...]
+    objectives: tuple[Objective, ...]
+    meta: Mapping[str, Any]
+    space: str
+    repairs: tuple[str, ...] = ()
+
+
+def _storage(where: Path | str) -> Any:
+    """Return the Optuna storage at a journal file or URL.
+
+    Raises:
+        LedgerError: it cannot be opened or a driver is missing.
+    """
+    try:
+        if isinstance(where, Path):
+            return optuna.storages.JournalStorage(JournalFileBackend(str(where)))
+        return optuna.storages.RDBStorage(where)
+    except _STORAGE_ERRORS as error:
+        raise LedgerError(cannot_write(where, error)) from error
+    except ImportError as error:
+        raise LedgerError(
+            f"the storage '{_public(where)}' needs a database driver that is not installed ({error}); "
+            "install it with pip, or leave the storage out to use a journal file"
+        ) from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise LedgerError(
+            f"the storage '{_public(where)}' cannot be read: {error}; give an Optuna RDB URL"
+        ) from error
+
+
+def _public(where: Path | str) -> str:
+    """Return a location without the password a URL may carry."""
+    text = str(where)
+    scheme, separator, rest = text.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else text
+
+
+def _location(path_or_url: Path | str) -> Path | str:
+    return path_or_url if isinstance(path_or_url, str) and "://" in path_or_url else Path(path_or_url)
+
+
+def read_ledger(path_or_url: Path | str, *, study_name: str = "run") -> LedgerView:
+    """Return what a ledger holds; works while a run writes to it.
+
+    Raises:
+        LedgerError: there is no ledger, no such study, or it is damaged.
+    """
+    where = _location(path_or_url)
+    if isinstance(where, Path) and not where.is_file():
+        raise LedgerError(f"there is no ledger at {where}; give the folder of a run that was started")
+    storage = _storage(where)
+    try:
+        study = storage.get_study_id_from_name(study_name)
+        attributes = storage.get_study_user_attrs(study)
+        frozen = storage.get_all_trials(study, deepcopy=False)
+    except KeyError as error:
+        raise LedgerError(
+            f"the ledger {_public(where)} has no study '{study_name}'; name one it holds"
+        ) from error
+    except _STORAGE_ERRORS as error:
+        raise LedgerError(cannot_write(_public(where), error)) from error
+    head = _head(attributes, where)
+    return LedgerView(
+        tuple(map(_to_trial, frozen)),
+        tuple(map(Objective, head["objectives"])),
+        head["meta"],
+        head["space"],
+        tuple(attributes.get(_REPAIRS, ())),
+    )
+
+
+def _head(attributes: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
+    head = attributes.get(RECORD_KEY)
+    if not isinstance(head, dict) or not {"schema", "space", "objectives", "meta"} <= set(head):
+        raise LedgerError(f"the study in {_public(where)} was not written by automl; choose another place")
+    if head["schema"] != SCHEMA:
+        raise LedgerError(
+            f"the ledger {_public(where)} has schema {head['schema']}; this version reads schema {SCHEMA}: "
+            "use the version of automl that wrote it"
+        )
+    return head
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): value}
+
+
+class Ledger:
+    """The one writer of a run's trials; build it with :meth:`open`."""
+
+    def __init__(self, storage: Any, study: int, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+        self._storage = storage
+        self._study = study
+        self._objectives = tuple(objectives)
+        self._lock: WriterLock | None = None
+        self._where: Path | str = ""
+        self._distributions = {d.name: CategoricalDistribution(d.options) for d in space.dimensions}
+        self._trials: list[Trial] = []
+        self.repairs: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        path_or_url: Path | str,
+        *,
+        study_name: str = "run",
+        objectives: Sequence[Objective],
+        space: SearchSpace,
+        meta: Mapping[str, Any],
+        lock: Path | None = None,
+    ) -> Ledger:
+        """Open or create the ledger of one run and become its only writer.
+
+        Args:
+            path_or_url: the journal file, or an Optuna RDB URL.
+            study_name: name of the study, as the dashboard shows it.
+            objectives: axes of the front; they become the study's directions.
+            space: the search space; its options become categorical parameters.
+            meta: plain JSON that must be the same when the run is continued (seed, budgets, target, ...).
+            lock: the writer's lock file; ``ledger.lock`` beside a journal file by default, none for a URL.
+
+        Raises:
+            LedgerError: another writer is at work, the configuration differs, the record is damaged, or the
+                place cannot be written.
+        """
+        where = _location(path_or_url)
+        repair = None
+        if isinstance(where, Path):
+            try:
+                where.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LedgerError(cannot_write(where, error)) from error
+            lock = lock or where.with_name("ledger.lock")
+        held = WriterLock(lock) if lock else None
+        try:
+            if isinstance(where, Path):
+                clear_journal_lock(where)
+                repair = repair_journal(where) if where.exists() else None
+            storage = _storage(where)
+            head = {
+                "schema": SCHEMA,
+                "space": space.fingerprint,
+                "objectives": [o.metric for o in objectives],
+                "meta": json.loads(json.dumps(dict(meta))),
+            }
+            study = _open_study(storage, study_name, head, where)
+            ledger = cls(storage, study, space, objectives)
+            ledger._lock, ledger._where = held, where
+            ledger._load(repair)
+        except BaseException:
+            if held:
+                held.release()
+            raise
+        return ledger
+
+    def _load(self, repair: str | None) -> None:
+        try:
+            repairs = list(self._storage.get_study_user_attrs(self._study).get(_REPAIRS, ()))
+            if repair:
+                repairs.append(repair)
+                self._storage.set_study_user_attr(self._study, _REPAIRS, repairs)
+            self._trials = [_to_trial(t) for t in self._storage.get_all_trials(self._study, deepcopy=False)]
+        except _STORAGE_ERRORS as error:
+            raise LedgerError(cannot_write(_public(self._where), error)) from error
+        self.repairs = tuple(repairs)
+
+    def record(self, trial: Trial) -> None:
+        """Write a finished trial; it is on disk when this returns.
+
+        Raises:
+            LedgerError: its number is not the next one, its options are not the space's, or it cannot be
+                written; what was recorded before is kept.
+        """
+        if trial.number != len(self._trials):
+            raise LedgerError(
+                f"trial {trial.number} cannot be recorded; the next number is {len(self._trials)}"
+            )
+        complete = trial.state is TrialState.COMPLETE
+        try:
+            frozen = optuna.trial.create_trial(
+                state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.FAIL,
+                values=[trial.value(o.metric) for o in self._objectives] if complete else None,
+                params=dict(trial.candidate.assignment),
+                distributions=self._distributions,
+                user_attrs={RECORD_KEY: _to_record(trial)},
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise LedgerError(
+                f"trial {trial.number} does not fit the run's search space: {error}; "
+                "propose members of the space"
+            ) from error
+        self._append(frozen)
+        self._trials.append(trial)
+
+    def _append(self, frozen: Any) -> None:
+        size = self._where.stat().st_size if isinstance(self._where, Path) else 0
+        try:
+            added = self._storage.create_new_trial(self._study, template_trial=frozen)
+            number = self._storage.get_trial(added).number
+        except _STORAGE_ERRORS as error:
+            if isinstance(self._where, Path):
+                _cut_back(self._where, size)
+            raise LedgerError(cannot_write(_public(self._where), error)) from error
+        if number != len(self._trials):
+            raise LedgerError(
+                f"another writer added trial {len(self._trials)} to {_public(self._where)}; "
+                "a run has one writer: stop the other one, then resume"
+            )
+
+    def trials(self) -> list[Trial]:
+        """Return all recorded trials in order."""
+        return list(self._trials)
+
+    def close(self) -> None:
+        """Give the writer's lock back; a second call does nothing."""
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+
+def _cut_back(path: Path, size: int) -> None:
+    """Drop the half line that a full disk left, so that the journal stays readable."""
+    try:
+        with path.open("r+b") as file:
+            file.truncate(size)
+    except OSError:
+        return  # The next opening repairs the torn line.
+
+
+def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | str) -> int:
+    try:
+        try:
+            study = storage.get_study_id_from_name(name)
+        except KeyError:
+            directions = [
+                optuna.study.StudyDirection.MAXIMIZE
+                if is_maximized(m)
+                else optuna.study.StudyDirection.MINIMIZE
+                for m in head["objectives"]
+            ]
+            study = storage.create_new_study(directions, name)
+        attributes = storage.get_study_user_attrs(study)
+        if not attributes.get(RECORD_KEY) and not storage.get_all_trials(study, deepcopy=False):
+            # New, or its writer was killed between these two lines.
+            storage.set_study_user_attr(study, RECORD_KEY, dict(head))
+            return int(study)
+    except _STORAGE_ERRORS as error:
+        raise LedgerError(cannot_write(_public(where), error)) from error
+    old, new = _flat(_head(attributes, where)), _flat(head)
+    different = [
+        f"{key} is {old.get(key, 'absent')!r} there and {new.get(key, 'absent')!r} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, "absent") != new.get(key, "absent")
+    ]
+    if different:
+        raise LedgerError(
+            f"{_public(where)} belongs to another configuration: {'; '.join(different)}; "
+            "use the same settings to resume, or another folder"
+        )
+    return int(study)
