@@ -69,7 +69,12 @@ class Workbench:
     @property
     def key(self) -> tuple[str, ...]:
         """What tables of this model, data and seed depend on, besides their own settings."""
-        return (self.model.fingerprint, self.data.fingerprint, self.traced.graph.fingerprint, str(self.config.seed))
+        return (
+            self.model.fingerprint,
+            self.data.fingerprint,
+            self.traced.graph.fingerprint,
+            str(self.config.seed),
+        )
 
 
 def _allowed_options(config: SearchConfig, budgets: tuple[Budget, ...]) -> frozenset[str]:
@@ -128,7 +133,9 @@ def prepare(
     listener(Progressed("prepare", 0, steps, "model"))
     target = make_target(config.target, threads=config.threads, batch=config.batch)
     shapes = tuple(parse_input_shape(text) for text in config.input) or None
-    model = load_model(module if module is not None else config.model, input_shapes=shapes, weights=config.weights)
+    model = load_model(
+        module if module is not None else config.model, input_shapes=shapes, weights=config.weights
+    )
     listener(Progressed("prepare", 1, steps, "data"))
     splits = load_data(
         data if data is not None else config.data,
@@ -148,7 +155,11 @@ def prepare(
     calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
     quantizer = Quantizer(traced, calibration, target.rules)
     (folder / "work").mkdir(parents=True, exist_ok=True)
-    listener(Progressed("prepare", steps, steps, f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates"))
+    listener(
+        Progressed(
+            "prepare", steps, steps, f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates"
+        )
+    )
     return Workbench(config, model, splits, traced, base, target, legality, space, quantizer, cache, folder)
 
 

@@ -1,0 +1,390 @@
+"""Confirm: repair finalists, write artifacts, reload them, and measure everything again beside trial 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from automl.artifact.load import load_artifact
+from automl.artifact.manifest import ArtifactInfo
+from automl.artifact.manifest import package_versions
+from automl.artifact.save import save_artifact
+from automl.core.budget import total_violation
+from automl.core.dominance import nondominated_mask
+from automl.core.errors import AutomlError
+from automl.core.errors import EvaluationError
+from automl.core.measurement import Measurement
+from automl.core.measurement import Metric
+from automl.core.objective import losses
+from automl.core.trial import TrialState
+from automl.evaluators.quality import score
+from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.answer import Member
+from automl.stages.events import Progressed
+from automl.stages.prepare import timing_inputs
+from automl.targets.qdq import apply_plan
+from automl.transforms.materialize import materialize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import onnx
+    from numpy.typing import NDArray
+
+    from automl.core.budget import Budget
+    from automl.core.candidate import Candidate
+    from automl.core.objective import Objective
+    from automl.core.trial import Trial
+    from automl.stages.evaluate import CandidateEvaluator
+    from automl.stages.events import Listener
+    from automl.transforms.plan import QuantizationPlan
+
+__all__ = ["Confirmation", "choose_finalists", "confirm"]
+
+#: Samples on which the deployed model is compared with the simulated one.
+PARITY_SAMPLES = 32
+
+#: Further rounds of finalists when none of the first meets the hard budgets.
+EXTRA_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What was confirmed.
+
+    Args:
+        trial0: the untouched model in f32, measured in the same sitting.
+        defaults: the untouched model in the runtime's other float types.
+        members: confirmed finalists, in the order they were chosen.
+        budgets: resolved against the confirmed trial 0.
+        failed: finalists that could not be confirmed, with the reason.
+    """
+
+    trial0: Member
+    defaults: tuple[Member, ...]
+    members: tuple[Member, ...]
+    budgets: tuple[Budget, ...]
+    failed: tuple[str, ...]
+
+
+def choose_finalists(
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    budgets: Sequence[Budget],
+    count: int,
+    skip: frozenset[str] = frozenset(),
+) -> list[Candidate]:
+    """Return the candidates to confirm: feasible front members, spread over the front, then the nearest.
+
+    Args:
+        trials: measured trials.
+        objectives: axes of the front, quality first.
+        budgets: resolved budgets.
+        count: how many.
+        skip: digests of candidates confirmed already.
+    """
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.candidate.digest not in skip]
+    measured = [t.measurement for t in complete if t.measurement is not None]
+    if not measured:
+        return []
+    violation = np.array([total_violation(budgets, m) for m in measured])
+    points = losses(objectives, measured)
+    chosen: list[int] = []
+    feasible = np.flatnonzero(violation <= 0)
+    if feasible.size:
+        front = feasible[nondominated_mask(points[feasible])]
+        front = front[np.lexsort(points[front].T[::-1])]
+        take = np.unique(np.linspace(0, len(front) - 1, min(count, len(front))).round().astype(int))
+        chosen = [int(i) for i in front[take]]
+    order = np.lexsort((points[:, 0], violation))
+    for index in order:
+        if len(chosen) >= min(count, max(2, len(feasible))) and feasible.size:
+            break
+        if len(chosen) >= count:
+            break
+        if int(index) not in chosen:
+            chosen.append(int(index))
+    return [complete[i].candidate for i in chosen]
+
+
+def member_id(candidate: Candidate) -> str:
+    """Return the short name of a candidate."""
+    return candidate.digest[:8]
+
+
+class _Confirmer:
+    """Writes, reloads and measures the artifacts of one run."""
+
+    def __init__(self, evaluator: CandidateEvaluator, stamp: str) -> None:
+        self.evaluator = evaluator
+        self.bench = evaluator.bench
+        self.stamp = stamp
+        self.plans: dict[str, QuantizationPlan] = {}
+
+    def folder(self, candidate: Candidate) -> Path:
+        """Return where the candidate's artifact lies."""
+        return self.bench.folder / "models" / member_id(candidate)
+
+    def repaired(self, candidate: Candidate) -> QuantizationPlan:
+        """Return the candidate's plan after repair, or the plain one when repair does not lower its error.
+
+        Both are judged on calibration samples, as deployed, by the squared error of the outputs.
+        """
+        plain = self.evaluator.plan(candidate)
+        if not plain.weights:
+            return plain
+        calibration = self.bench.data.calibration
+        fixed = self.bench.quantizer.repair(plain, calibration)
+        held = calibration.take(slice(max(0, len(calibration) - PARITY_SAMPLES), None))
+        exact = self.evaluator.predict(self.evaluator.reference_file, "f32", held)
+        errors = []
+        for plan in (plain, fixed):
+            file = self.evaluator.write(candidate, plan)
+            outputs = self.evaluator.predict(file, plan.float_type, held)
+            file.unlink()
+            errors.append(sum(float(np.mean((o - e) ** 2)) for o, e in zip(outputs, exact, strict=True)))
+        return fixed if errors[1] <= errors[0] else plain
+
+    def build(self, candidate: Candidate, *, repair: bool) -> Path:
+        """Write the candidate's artifact, reload it, and return the file of the reloaded graph."""
+        plan = self.repaired(candidate) if repair else self.evaluator.plan(candidate)
+        self.plans[candidate.digest] = plan
+        self.save(candidate, self.evaluator.counts(candidate), {})
+        artifact = load_artifact(self.folder(candidate))
+        return artifact.write_onnx(self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx")
+
+    def save(
+        self,
+        candidate: Candidate,
+        measurement: Measurement,
+        budgets: Mapping[str, bool],
+        baseline: Measurement | None = None,
+    ) -> None:
+        """Write the candidate's artifact folder."""
+        plan = self.plans[candidate.digest]
+        target = self.bench.target.info()
+        model = apply_plan(self.bench.base, plan, target.name)
+        info = ArtifactInfo(
+            name=self.bench.model.name,
+            candidate=candidate,
+            precisions=dict(plan.precisions),
+            float_type=plan.float_type,
+            target=target.name,
+            runtime=target.runtime,
+            threads=target.threads,
+            measurement=measurement,
+            baseline=baseline,
+            budgets=budgets,
+            config=self.bench.config.model_dump(mode="json"),
+            versions=package_versions(),
+            machine=dict(target.machine),
+            created=self.stamp,
+            notes=_notes(plan),
+        )
+        save_artifact(self.folder(candidate), model, info, packed=packed_bits(plan, model), overwrite=True)
+
+    def parity(self, candidate: Candidate, outputs: Sequence[NDArray[np.float32]]) -> dict[str, float]:
+        """Return agreement and mean relative error of deployed against simulated outputs on a few samples."""
+        samples = self.bench.data.evaluation.take(slice(0, PARITY_SAMPLES))
+        plan = replace(self.plans[candidate.digest], float_type="f32")
+        model = materialize(self.bench.traced, plan)
+        rows = []
+        step = len(samples) if self.bench.traced.dynamic_batch else 1
+        with torch.inference_mode():
+            for batch in samples.batches(step):
+                out = model(*(torch.from_numpy(np.ascontiguousarray(a)) for a in batch))
+                rows.append((out[0] if isinstance(out, (tuple, list)) else out).numpy())
+        simulated, deployed = np.concatenate(rows), outputs[0][: len(samples)]
+        relative = np.linalg.norm(deployed - simulated) / max(float(np.linalg.norm(simulated)), 1e-12)
+        facts = {"parity_relative_error": float(relative)}
+        if simulated.ndim >= 2:
+            same = deployed.argmax(axis=-1) == simulated.argmax(axis=-1)
+            facts["parity_agreement"] = float(same.mean())
+        return facts
+
+
+def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int]:
+    """Return initializer -> bits for the integer weights that are stored in fewer than 8 bits."""
+    bits = {
+        site: weight.bits for site, weight in plan.weights.items() if weight.bits < 8 and not weight.group
+    }
+    packed = {}
+    for tensor in model.graph.initializer:
+        site, _, rest = tensor.name.rpartition(".weight.")
+        if site in bits and rest.endswith(".codes"):
+            packed[tensor.name] = bits[site]
+    return packed
+
+
+def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
+    low = [s for s, w in plan.weights.items() if w.bits < 8 and not w.group]
+    if not low:
+        return ()
+    return (
+        f"{len(low)} layers store weights in fewer than 8 bits and are unpacked to 8 bits when loaded: "
+        "that saves bytes on disk and buys no speed.",
+    )
+
+
+def _conservative(measurement: Measurement) -> Measurement:
+    """Return the measurement with the latency at the upper end of its interval, for judging budgets."""
+    if "latency_ms" not in measurement:
+        return measurement
+    latency = measurement["latency_ms"]
+    high = Metric(latency.high, latency.unit, n=latency.n)
+    return Measurement({**measurement.metrics, "latency_ms": high}, measurement.facts)
+
+
+class _Sitting:
+    """One interleaved measurement of finalists, the untouched model and the runtime's own float types."""
+
+    def __init__(
+        self,
+        confirmer: _Confirmer,
+        chosen: Sequence[Candidate],
+        repeats: int,
+        number: int,
+        listener: Listener,
+    ) -> None:
+        self._confirmer = confirmer
+        self._bench = confirmer.bench
+        self._chosen = chosen
+        self._repeats = repeats
+        self._stage = "confirm" if number == 0 else f"confirm, round {number + 1}"
+        self._listener = listener
+        self.failed: list[str] = []
+
+    def run(
+        self, budgets: Sequence[Budget]
+    ) -> tuple[Member, tuple[Member, ...], list[Member], tuple[Budget, ...]]:
+        """Return trial 0, the default float types, the finalists, and the budgets as resolved here."""
+        untouched = self._bench.space.default
+        floats = [t for t in self._bench.legality.float_types if t != "f32"]
+        total = len(self._chosen) + 1
+        rows: list[tuple[Candidate, Path, str]] = []
+        for index, candidate in enumerate((untouched, *self._chosen)):
+            self._listener(Progressed(self._stage, index, total, f"build {member_id(candidate)}"))
+            try:
+                file = self._confirmer.build(candidate, repair=index > 0)
+            except AutomlError as error:
+                self.failed.append(f"{member_id(candidate)}: {error}")
+                continue
+            _, float_type = assignment_of(candidate, self._bench.space)
+            rows.append((candidate, file, float_type))
+        base = rows[0]
+        extra = [(self._bench.space.uniform("float", t), base[1], t) for t in floats]
+        everyone = [base, *extra, *rows[1:]]
+        self._bench.target.close()
+        self._listener(Progressed(self._stage, total, total, "measure in a fresh process"))
+        measured = self._measure(everyone)
+        for _, file, _ in rows:
+            file.unlink(missing_ok=True)
+        resolved = tuple(b.resolve(measured[0]) for b in budgets)
+        members = [
+            self._member(candidate, m, resolved, measured[0], index == 0 or index > len(extra))
+            for index, ((candidate, _, _), m) in enumerate(zip(everyone, measured, strict=True))
+        ]
+        return members[0], tuple(members[1 : 1 + len(extra)]), members[1 + len(extra) :], resolved
+
+    def _measure(self, rows: Sequence[tuple[Candidate, Path, str]]) -> list[Measurement]:
+        bench, evaluator = self._bench, self._confirmer.evaluator
+        samples = bench.data.evaluation
+        timings = bench.target.time(
+            [(file, float_type) for _, file, float_type in rows], timing_inputs(bench), repeats=self._repeats
+        )
+        reference: tuple[NDArray[np.float32], ...] | None = None
+        measurements = []
+        for (candidate, file, float_type), timing in zip(rows, timings, strict=True):
+            outputs = evaluator.predict(file, float_type, samples)
+            reference = reference or outputs
+            quality = Measurement(score(bench.model.task, outputs, reference, samples.labels))
+            latency = Measurement(
+                {
+                    "latency_ms": Metric(
+                        timing.median_ms, "ms", timing.low_ms, timing.high_ms, timing.repeats
+                    ),
+                    "latency_p95_ms": Metric(timing.p95_ms, "ms", n=timing.repeats),
+                }
+            )
+            whole = evaluator.counts(candidate).merged(quality).merged(latency)
+            folder = self._confirmer.folder(candidate)
+            if folder.exists():
+                size = Metric(load_artifact(folder).size_bytes, "B")
+                facts = self._confirmer.parity(candidate, outputs)
+                whole = whole.merged(Measurement({"artifact_bytes": size}, facts))
+            measurements.append(whole)
+        return measurements
+
+    def _member(
+        self,
+        candidate: Candidate,
+        measurement: Measurement,
+        budgets: Sequence[Budget],
+        baseline: Measurement,
+        has_artifact: bool,
+    ) -> Member:
+        judged = _conservative(measurement)
+        held = {b.text: b.holds(judged) for b in budgets}
+        if has_artifact:
+            self._confirmer.save(candidate, measurement, held, baseline)
+        folder = f"models/{member_id(candidate)}" if has_artifact else ""
+        return Member(member_id(candidate), candidate, measurement, held, folder)
+
+
+def confirm(
+    evaluator: CandidateEvaluator,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    budgets: Sequence[Budget],
+    listener: Listener,
+    *,
+    stamp: str,
+) -> Confirmation:
+    """Confirm finalists until one meets the hard budgets or the rounds are spent.
+
+    Args:
+        evaluator: gives the workbench.
+        trials: the search's measured trials, trial 0 included.
+        objectives: axes of the front, quality first.
+        budgets: as the user gave them, relative ones unresolved.
+        listener: told about each finalist.
+        stamp: ISO 8601 time for the artifacts.
+    """
+    spend = evaluator.bench.config.spend
+    confirmer = _Confirmer(evaluator, stamp)
+    reference = next(t.measurement for t in trials if t.number == 0 and t.measurement is not None)
+    wanted = [b.resolve(reference) for b in budgets]
+    members: list[Member] = []
+    trial0: Member | None = None
+    defaults: tuple[Member, ...] = ()
+    resolved: tuple[Budget, ...] = tuple(wanted)
+    failed: list[str] = []
+    seen: frozenset[str] = frozenset({evaluator.bench.space.default.digest})
+    for round_number in range(1 + EXTRA_ROUNDS):
+        chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen)
+        if not chosen:
+            break
+        seen |= {c.digest for c in chosen}
+        sitting = _Sitting(confirmer, chosen, spend.confirm_repeats, round_number, listener)
+        trial0, found_defaults, found, resolved = sitting.run(budgets)
+        defaults = defaults or found_defaults
+        members.extend(found)
+        failed.extend(sitting.failed)
+        if any(m.feasible or not _broken_hard(m, resolved) for m in found):
+            break
+        wanted = [replace(b, limit=b.limit * 0.97) if b.metric == "latency_ms" else b for b in wanted]
+    if trial0 is None:
+        raise EvaluationError(
+            "no candidate could be measured, so there is nothing to confirm; see the failed trials"
+        )
+    return Confirmation(trial0, defaults, tuple(members), resolved, tuple(failed))
+
+
+def _broken_hard(member: Member, budgets: Sequence[Budget]) -> bool:
+    return any(b.hard and not member.budgets[b.text] for b in budgets)

@@ -1,0 +1,153 @@
+"""Evaluate: one candidate on the target, in the two lanes the executor keeps apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+
+from automl.core.candidate import Candidate
+from automl.core.errors import EvaluationError
+from automl.core.measurement import Measurement
+from automl.core.measurement import Metric
+from automl.core.trial import Fidelity
+from automl.evaluators.compute import bops
+from automl.evaluators.latency import LatencyMeter
+from automl.evaluators.quality import score
+from automl.evaluators.size import size_bytes
+from automl.evaluators.size import weight_bits
+from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.prepare import timing_inputs
+from automl.targets.qdq import apply_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from automl.core.samples import Samples
+    from automl.evaluators.latency_model import LatencyModel
+    from automl.stages.prepare import Workbench
+    from automl.transforms.plan import QuantizationPlan
+
+__all__ = ["CandidateEvaluator", "work"]
+
+#: Samples of the evaluation set used at subset fidelity.
+SUBSET = 64
+
+#: Samples predicted at a time.
+PREDICT_BATCH = 8
+
+
+@dataclass(eq=False)
+class CandidateEvaluator:
+    """Turns candidates into measurements on one workbench.
+
+    Args:
+        bench: the workbench.
+        latency_model: gives the predicted latency shown beside the measured one, or None.
+    """
+
+    bench: Workbench
+    latency_model: LatencyModel | None = None
+
+    def __post_init__(self) -> None:
+        self._reference: tuple[NDArray[np.float32], ...] | None = None
+        self._meter: LatencyMeter | None = None
+        self._reference_file: Path | None = None
+
+    def plan(self, candidate: Candidate) -> QuantizationPlan:
+        """Return the quantization plan of a candidate."""
+        precisions, float_type = assignment_of(candidate, self.bench.space)
+        return self.bench.quantizer.plan(precisions, float_type)
+
+    def write(self, candidate: Candidate, plan: QuantizationPlan | None = None) -> Path:
+        """Write the candidate's deployable graph and return its file; the caller deletes it."""
+        folder = self.bench.folder / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{candidate.digest}.onnx"
+        model = apply_plan(self.bench.base, plan or self.plan(candidate), self.bench.target.info().name)
+        file.write_bytes(model.SerializeToString())
+        return file
+
+    @property
+    def reference_file(self) -> Path:
+        """The untouched model's graph, written once."""
+        if self._reference_file is None:
+            self._reference_file = self.write(self.bench.space.default)
+        return self._reference_file
+
+    @property
+    def reference(self) -> tuple[NDArray[np.float32], ...]:
+        """Outputs of the untouched model in f32 on the whole evaluation set, each (n_samples, ...)."""
+        if self._reference is None:
+            self._reference = self.predict(self.reference_file, "f32", self.bench.data.evaluation)
+        return self._reference
+
+    def predict(self, file: Path, float_type: str, samples: Samples) -> tuple[NDArray[np.float32], ...]:
+        """Return the outputs of a graph on the target for all samples."""
+        batch = min(PREDICT_BATCH if self.bench.traced.dynamic_batch else 1, len(samples))
+        return self.bench.target.predict(file, samples.inputs, float_type=float_type, batch=batch)
+
+    def counts(self, candidate: Candidate) -> Measurement:
+        """Return what needs no run: size, bits, MACs, BOPs and the predicted latency."""
+        graph = self.bench.traced.graph
+        precisions, float_type = assignment_of(candidate, self.bench.space)
+        metrics = {
+            "size_bytes": Metric(size_bytes(graph, precisions), "B"),
+            "weight_bits": Metric(weight_bits(graph, precisions), "bit"),
+            "macs": Metric(graph.macs, "MAC"),
+            "bops": Metric(bops(graph, precisions, float_type), "BOP"),
+        }
+        if self.latency_model is not None:
+            mean, _ = self.latency_model.predict([precisions], [float_type])
+            metrics["predicted_latency_ms"] = Metric(float(mean[0]), "ms")
+        return Measurement(metrics)
+
+    def quality(self, candidate: Candidate, file: Path, fidelity: Fidelity) -> Measurement:
+        """Return the quality of a written graph against the untouched model."""
+        samples, reference = self.bench.data.evaluation, self.reference
+        if fidelity is Fidelity.SUBSET and len(samples) > SUBSET:
+            samples = samples.take(slice(0, SUBSET))
+            reference = tuple(r[:SUBSET] for r in reference)
+        _, float_type = assignment_of(candidate, self.bench.space)
+        outputs = self.predict(file, float_type, samples)
+        return Measurement(score(self.bench.model.task, outputs, reference, samples.labels))
+
+    def latency(self, candidate: Candidate, file: Path, repeats: int) -> Measurement:
+        """Return the latency of a written graph, interleaved with the untouched model."""
+        if self._meter is None:
+            self._meter = LatencyMeter(
+                self.bench.target, (self.reference_file, "f32"), timing_inputs(self.bench)
+            )
+        _, float_type = assignment_of(candidate, self.bench.space)
+        return self._meter.measure(file, float_type, repeats=repeats)
+
+    def evaluate(self, candidate: Candidate, fidelity: Fidelity, parts: tuple[str, ...]) -> Measurement:
+        """Return the measurement of ``parts``, a subset of ``quality`` and ``latency``.
+
+        Raises:
+            EvaluationError: the candidate could not be built or run; the text is the reason.
+        """
+        measured = self.counts(candidate)
+        file = self.write(candidate)
+        try:
+            if "quality" in parts:
+                measured = measured.merged(self.quality(candidate, file, fidelity))
+            if "latency" in parts:
+                measured = measured.merged(self.latency(candidate, file, self.bench.config.spend.repeats))
+        finally:
+            if file != self._reference_file:
+                file.unlink(missing_ok=True)
+        return measured
+
+
+def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate a job's ``candidate`` at ``fidelity``, its ``parts`` only; returns a measurement as JSON."""
+    try:
+        candidate = Candidate.of(payload["candidate"])
+        parts = tuple(payload.get("parts", ("quality", "latency")))
+        return evaluator.evaluate(candidate, Fidelity(payload["fidelity"]), parts).to_json()
+    except KeyError as error:
+        raise EvaluationError(f"the job lacks {error}") from error

@@ -1,0 +1,87 @@
+"""The run folder: where a run keeps its configuration, inputs, ledger, models and answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl.config import SearchConfig
+from automl.config import read_config
+from automl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["CONFIG_FILE", "cache_folder", "open_folder", "read_facts", "stored_config", "write_facts"]
+
+CONFIG_FILE = "config.yaml"
+FACTS_FILE = "facts.json"
+
+
+def new_folder(config: SearchConfig) -> Path:
+    """Return the first free ``runs/NAME-N``."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(config.model).stem).strip("_") or "model"
+    return next(p for n in itertools.count(1) if not (p := Path("runs") / f"{stem}-{n}").exists())
+
+
+def open_folder(config: SearchConfig, run: Path | None) -> Path:
+    """Return the run's folder, created and holding its configuration.
+
+    An existing folder of an equal configuration is continued.
+
+    Raises:
+        ConfigError: the folder belongs to another configuration, or holds something else.
+    """
+    folder = run if run is not None else new_folder(config)
+    file = folder / CONFIG_FILE
+    if file.exists():
+        stored, wanted = read_config(file).identity(), config.identity()
+        different = [k for k in wanted if stored[k] != wanted[k]]
+        if different:
+            key = different[0]
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({key}: {stored[key]!r} there, {wanted[key]!r} "
+                "here); choose another --run folder, or continue that one with automl resume"
+            )
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} exists and is not a run folder; choose another --run folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(config.to_yaml())
+    return folder
+
+
+def stored_config(run: Path) -> SearchConfig:
+    """Return the configuration of an existing run.
+
+    Raises:
+        ConfigError: the folder is no run folder.
+    """
+    file = run / CONFIG_FILE
+    if not file.exists():
+        raise ConfigError(
+            f"{run} is not a run folder (no {CONFIG_FILE}); give the folder that automl search printed"
+        )
+    return read_config(file)
+
+
+def cache_folder(config: SearchConfig) -> Path:
+    """Return the folder of tables shared by runs."""
+    return config.cache if config.cache is not None else Path.home() / ".cache" / "automl"
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Write what the report needs besides ledger and answer."""
+    temporary = folder / (FACTS_FILE + ".tmp")
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(folder / FACTS_FILE)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what :func:`write_facts` wrote; empty when nothing was."""
+    file = folder / FACTS_FILE
+    facts: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return facts
