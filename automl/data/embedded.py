@@ -6,9 +6,11 @@ language reference that Python carries for ``help()``.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import re
+import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,69 @@ _SCENES = frozenset({"astronaut", "chelsea", "coffee", "motorcycle_left", "rocke
 _SCENE_WEIGHT = 4.0
 #: Side of a crop as part of the photograph's largest crop of the wanted shape.
 _SCALES = (0.35, 1.0)
+#: Library files whose documentation strings hold much prose.
+_DOCUMENTED = tuple(
+    f"{name}.py"
+    for name in [
+        "_pydecimal",
+        "_pyio",
+        "argparse",
+        "asyncio/base_events",
+        "asyncio/streams",
+        "bdb",
+        "calendar",
+        "cmd",
+        "collections/__init__",
+        "concurrent/futures/_base",
+        "configparser",
+        "contextlib",
+        "csv",
+        "dataclasses",
+        "difflib",
+        "doctest",
+        "email/message",
+        "enum",
+        "fractions",
+        "ftplib",
+        "functools",
+        "gettext",
+        "heapq",
+        "http/client",
+        "http/cookiejar",
+        "importlib/_bootstrap_external",
+        "importlib/abc",
+        "inspect",
+        "ipaddress",
+        "locale",
+        "logging/__init__",
+        "logging/handlers",
+        "mailbox",
+        "multiprocessing/pool",
+        "optparse",
+        "os",
+        "pathlib",
+        "pdb",
+        "pickletools",
+        "random",
+        "shutil",
+        "smtplib",
+        "socket",
+        "ssl",
+        "statistics",
+        "subprocess",
+        "tarfile",
+        "tempfile",
+        "textwrap",
+        "threading",
+        "tkinter/__init__",
+        "turtle",
+        "typing",
+        "unittest/case",
+        "unittest/mock",
+        "urllib/request",
+        "zipfile",
+    ]
+)
 
 
 def embedded(model: ModelInputs, count: int, seed: int) -> Source:
@@ -65,7 +130,8 @@ def embedded(model: ModelInputs, count: int, seed: int) -> Source:
     if model.image is not None:
         return _crops(model.image, count, seed)
     if model.tokenizer is not None:
-        source = text_source(prose(), model, "Python's language reference")
+        lines = list(prose()) if model.task == "causal-lm" else _sentences(prose())
+        source = text_source(lines, model, "Python's documentation")
         return Source(source.name, source.count, source.read, ("no data given: using English prose",))
     shapes = ", ".join(shape_text(tuple(t.shape)) for t in model.example_inputs)
     raise DataError(
@@ -129,15 +195,33 @@ def _crops(how: ImagePreprocessing, count: int, seed: int) -> Source:
 
 @cache
 def prose() -> tuple[str, ...]:
-    """Return English sentences of Python's language reference, tables and code left out."""
+    """Return English paragraphs of Python's documentation, without tables and code.
+
+    Raises:
+        DataError: this Python carries neither.
+    """
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    seen: dict[str, None] = {}
-    for name in sorted(topics):
-        for block in topics[name].split("\n\n"):
-            text = " ".join(block.split())
-            if not re.match(r"[A-Z]", text) or not re.search(r"[.!?]$", text):
-                continue
-            letters = sum(c.isalpha() or c.isspace() for c in text)
-            if len(text) >= 80 and letters >= 0.85 * len(text):
-                seen[text] = None
-    return tuple(seen)
+    texts = [topics[name] for name in sorted(topics)]
+    library = Path(sysconfig.get_path("stdlib"))
+    for name in _DOCUMENTED:
+        path = library / name
+        if path.is_file():
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+            texts += [ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, documented)]
+    blocks = (" ".join(block.split()) for text in texts for block in text.split("\n\n"))
+    found = tuple(dict.fromkeys(block for block in blocks if _is_prose(block)))
+    if not found:
+        raise DataError("no data given, and this Python carries no documentation; give a text file by --data")
+    return found
+
+
+def _is_prose(text: str) -> bool:
+    letters = sum(c.isalpha() or c.isspace() for c in text)
+    sentence = text[:1].isupper() and text[-1:] in {".", "!", "?"}
+    return len(text) >= 80 and sentence and letters >= 0.85 * len(text)
+
+
+def _sentences(paragraphs: tuple[str, ...]) -> list[str]:
+    parts = (part for text in paragraphs for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", text))
+    return list(dict.fromkeys(part for part in parts if len(part) >= 30))
