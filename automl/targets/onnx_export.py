@@ -1,8 +1,8 @@
 """One export of a traced model to ONNX, with the map between the model graph's names and the ONNX graph's.
 
 The base graph is exported once per model; :mod:`automl.targets.qdq` derives every candidate from it by an
-edit, so pricing a candidate needs no new export. Large constants are kept beside the graph (``BaseOnnx.constants``)
-and shared by all edits.
+edit, so pricing a candidate needs no new export. Large constants are kept beside the graph
+(``BaseOnnx.constants``) and shared by all edits.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class BaseOnnx:
         uses: applications of each site, in execution order, by site name.
         values: model-graph value name -> ONNX value name.
         members: model-graph node name -> names of the ONNX nodes that compute it.
-        unresolved: model-graph values without a counterpart in the ONNX graph; no quantizer can be placed there.
+        unresolved: model-graph values without a counterpart in the ONNX graph; no quantizer fits there.
         dynamic_batch: whether the first dimension is symbolic.
         tensors: constants already serialized.
     """
@@ -125,7 +125,7 @@ def export_onnx(traced: TracedModel) -> BaseOnnx:
         raise ModelError(
             f"the model cannot be exported to ONNX: {reason}; replace the operator or choose another target"
         ) from error
-    if exported is None:
+    if exported is None or exported.exported_program is None:
         raise ModelError("the model cannot be exported to ONNX: the exporter returned nothing")
     renamed = _renamed(exported.exported_program)
     model = exported.model
@@ -265,6 +265,6 @@ def _locate(
     stored = constants[core.input[slot]].shape
     if stored != (tuple(reversed(shape)) if transposed else shape):
         raise ModelError(
-            f"site {site}: its exported weight has shape {stored} instead of {shape}; use another torch version"
+            f"site {site}: exported weight has shape {stored} instead of {shape}; try another torch version"
         )
     return OnnxUse(core.name, core.op_type, core.input[slot], slot, transposed, bias, bias_node, reader)

@@ -1,0 +1,30 @@
+"""ONNX Runtime on CPUs."""
+
+from __future__ import annotations
+
+from automl.targets.runtime_target import RuntimeTarget
+from automl.transforms.plan import QuantizationRules
+
+__all__ = ["ONNXRUNTIME_RULES", "OnnxRuntimeTarget"]
+
+#: Integer kernels need quantized operands on every side, so joins and reductions get them too.
+ONNXRUNTIME_RULES = QuantizationRules(
+    joins=("add", "concat"),
+    reductions=("mean", "avg_pool"),
+    passthrough=("max_pool", "reshape", "flatten", "transpose", "pad"),
+)
+
+
+class OnnxRuntimeTarget(RuntimeTarget):
+    """The CPU execution provider of ONNX Runtime in a worker process; it computes in f32 and int8.
+
+    Args:
+        threads: inference threads, every core when None.
+        batch: samples of one timed run.
+
+    Raises:
+        ConfigError: threads or batch are not positive.
+    """
+
+    def __init__(self, threads: int | None = None, batch: int = 1) -> None:
+        super().__init__("onnxruntime", "onnxruntime", ONNXRUNTIME_RULES, threads=threads, batch=batch)

@@ -1,0 +1,200 @@
+"""What the CPU targets share: a worker process behind the :class:`automl.targets.base.Target` protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from automl.core.errors import ConfigError
+from automl.core.errors import EvaluationError
+from automl.targets.base import NodeProfile
+from automl.targets.base import TargetInfo
+from automl.targets.fingerprint import available_cores
+from automl.targets.fingerprint import fingerprint
+from automl.targets.legality import cpu_legality
+from automl.targets.timing import summarize
+from automl.targets.worker_client import WorkerClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from automl.searchspaces.graph import ModelGraph
+    from automl.targets.base import Legality
+    from automl.targets.base import Timing
+    from automl.transforms.plan import QuantizationRules
+
+    Arrays = Sequence[NDArray[np.generic]]
+
+__all__ = ["RuntimeTarget"]
+
+#: Untimed runs of each model before the first timed one.
+_WARMUP = 5
+
+
+class RuntimeTarget:
+    """A CPU runtime in a worker process of its own.
+
+    Args:
+        name: the target's name with its options.
+        runtime: name of the worker's backend.
+        rules: where the runtime wants quantizers.
+        isa: instruction-set cap, for the record.
+        environment: variables set before the runtime is loaded.
+        threads: inference threads, every core when None.
+        batch: samples of one timed run, for those who build its inputs.
+        timeout_s: seconds a command may take.
+
+    Raises:
+        ConfigError: threads or batch are not positive, or there are fewer cores than threads.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        runtime: str,
+        rules: QuantizationRules,
+        *,
+        isa: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        batch: int = 1,
+        timeout_s: float = 600.0,
+    ) -> None:
+        cores = available_cores()
+        if threads is not None and threads < 1:
+            raise ConfigError(f"threads are {threads}; give a number from 1 to {cores}")
+        if batch < 1:
+            raise ConfigError(f"batch is {batch}; give a positive number of samples")
+        self.name = name
+        self.threads = threads or cores
+        self.batch = batch
+        self._rules = rules
+        self._isa = isa
+        self._client = WorkerClient(runtime, self.threads, environment, timeout_s)
+        self._info: TargetInfo | None = None
+
+    def info(self) -> TargetInfo:
+        """Return what this target is on this machine; starts the worker the first time.
+
+        Raises:
+            TargetError: the runtime cannot be started.
+        """
+        if self._info is None:
+            reply, _ = self._client.call("info")
+            machine = fingerprint(runtime=reply["runtime"], threads=self.threads, isa=self._isa)
+            self._info = TargetInfo(
+                name=self.name,
+                runtime=reply["runtime"],
+                device=reply["device"] if reply["device"] not in ("", "x86_64") else machine["cpu"],
+                threads=self.threads,
+                float_types=tuple(reply["float_types"]),
+                default_float=reply["default_float"],
+                machine=machine,
+            )
+        return self._info
+
+    @property
+    def rules(self) -> QuantizationRules:
+        """Where this runtime wants quantizers besides the inputs of quantized sites."""
+        return self._rules
+
+    def legality(self, graph: ModelGraph) -> Legality:
+        """Return which options of which sites this runtime runs, with reasons for the others."""
+        return cpu_legality(graph, self.info().float_types)
+
+    def predict(
+        self, model: Path, inputs: Arrays, *, float_type: str, batch: int
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the outputs for all samples; a model with a fixed batch is run in batches of that size.
+
+        Args:
+            model: ONNX file (OpenVINO also takes IR).
+            inputs: arrays with the samples first, all of the same number.
+            float_type: how everything that is not quantized is computed.
+            batch: samples per run.
+
+        Raises:
+            EvaluationError: inputs are empty or of different numbers, or the model fails.
+        """
+        samples = self._samples(inputs)
+        shapes = [(min(batch, samples), *a.shape[1:]) for a in inputs]
+        handle, fixed = self._client.load(model, float_type=float_type, shapes=shapes)
+        step = fixed or batch
+        chunks: list[list[NDArray[np.generic]]] = []
+        for start in range(0, samples, step):
+            part = [a[start : start + step] for a in inputs]
+            count = len(part[0])
+            if fixed and count < fixed:
+                part = [np.concatenate([p, np.repeat(p[-1:], fixed - count, axis=0)]) for p in part]
+            _, outputs = self._client.call("predict", {"handle": handle}, part)
+            chunks.append([o[:count] for o in outputs])
+        self._client.trim()
+        return tuple(np.concatenate(column).astype(np.float32) for column in zip(*chunks, strict=True))
+
+    def time(self, models: Sequence[tuple[Path, str]], inputs: Arrays, *, repeats: int) -> list[Timing]:
+        """Time (file, float type) pairs interleaved, one batch of ``inputs`` per run, warmed up first.
+
+        Raises:
+            EvaluationError: a model fails or there is nothing to repeat.
+        """
+        return [summarize(s) for s in self.run_times(models, inputs, repeats=repeats)]
+
+    def run_times(
+        self, models: Sequence[tuple[Path, str]], inputs: Arrays, *, repeats: int
+    ) -> list[list[float]]:
+        """Return the single run times in ms behind :meth:`time`, in the order they were taken.
+
+        Raises:
+            EvaluationError: a model fails or there is nothing to repeat.
+        """
+        if repeats < 1:
+            raise EvaluationError(f"repeats are {repeats}; ask for at least one")
+        samples = self._samples(inputs)
+        shapes = [a.shape for a in inputs]
+        handles = []
+        for path, float_type in models:
+            handle, fixed = self._client.load(path, float_type=float_type, shapes=shapes)
+            if fixed not in (None, samples):
+                raise EvaluationError(
+                    f"{path.name} takes batches of {fixed}, not {samples}; set batch={fixed}"
+                )
+            handles.append(handle)
+        arguments = {"handles": handles, "repeats": repeats, "warmup": _WARMUP}
+        reply, _ = self._client.call("time", arguments, inputs)
+        self._client.trim()
+        return [list(map(float, s)) for s in reply["samples"]]
+
+    def profile(self, model: Path, inputs: Arrays, *, float_type: str, repeats: int) -> list[NodeProfile]:
+        """Return the runtime's executed nodes in execution order with mean times.
+
+        Raises:
+            EvaluationError: the model fails.
+        """
+        self._samples(inputs)
+        shapes = [a.shape for a in inputs]
+        handle, _ = self._client.load(model, float_type=float_type, shapes=shapes, profile=True)
+        try:
+            reply, _ = self._client.call("profile", {"handle": handle, "repeats": repeats}, inputs)
+        finally:
+            self._client.unload(handle)
+        return [
+            NodeProfile(n["name"], n["op"], n["precision"], float(n["ms"]), tuple(n["origins"]))
+            for n in reply["nodes"]
+        ]
+
+    def close(self) -> None:
+        """Stop the worker process; the target can be used again afterwards."""
+        self._client.close()
+
+    def _samples(self, inputs: Arrays) -> int:
+        counts = {len(a) for a in inputs}
+        if len(counts) != 1 or 0 in counts:
+            raise EvaluationError(
+                f"inputs hold {sorted(counts)} samples; give the same positive number in each"
+            )
+        return counts.pop()
