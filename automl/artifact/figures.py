@@ -38,6 +38,8 @@ def format_metric(name: str, value: float) -> str:
                 return f"{value / scale:.2f} {prefix}{_SCALED[name]}".rstrip()
         return f"{value:.0f} {_SCALED[name]}".rstrip()
     unit = METRIC_UNITS.get(name, "")
+    if unit == "ms":
+        return f"{value:.{3 if abs(value) < 1 else 2 if abs(value) < 100 else 1}f} ms"
     return f"{value:.4g} {unit}".rstrip()
 
 

@@ -15,7 +15,7 @@ def _card(*, direct=False, **facts):
 
 def test_card_states_figures_interval_and_trial_zero():
     card = _card()
-    assert "| latency (median) | 3.25 ms | 3.1 ms to 3.4 ms | 50 | 6.5 ms |" in card
+    assert "| latency (median) | 3.25 ms | 3.10 ms to 3.40 ms | 50 | 6.50 ms |" in card
     assert "| accuracy | 87.20 % | 84.00 % to 90.00 % | 500 |  |" in card
     assert "| size | 4.21 MB | exact | 1 |  |" in card
 

@@ -55,7 +55,7 @@ function budgetMarks(data, xName, yName, x, y, box) {
       const top = b.at_least ? at : box.top, bottom = b.at_least ? box.bottom : at;
       if (b.hard) marks.append(svg("rect", { class: "budget-area", x: box.left, y: top, width: box.right - box.left, height: Math.max(0, bottom - top) }));
       marks.append(svg("line", { class: "budget" + soft, x1: box.left, x2: box.right, y1: at, y2: at }));
-      labels.append(svg("text", { class: "budget-label" + soft, x: box.left + 8, y: at - 6, text: label }));
+      labels.append(svg("text", { class: "budget-label" + soft, x: box.right - 4, y: at - 6, "text-anchor": "end", text: label }));
     }
   }
   return [marks, labels];
@@ -84,7 +84,7 @@ function drawFront(data, state, select) {
     const wide = [xName, yName].some((n) => spread(trials, n) > 2.5 * spread(trials.filter((t) => t.on_front || t.number === 0), n));
     state.view = wide ? "front" : "all";
   }
-  const box = { left: 58, right: 838, top: 34, bottom: 424 };
+  const box = { left: 58, right: 838, top: 34, bottom: 544 };
   const x = scale(viewDomain(data, trials, xName, state.view), [box.left, box.right]);
   const y = scale(viewDomain(data, trials, yName, state.view), [box.bottom, box.top]);
   const [marks, labels] = budgetMarks(data, xName, yName, x, y, box);
@@ -107,7 +107,7 @@ function drawFront(data, state, select) {
     plot.append(withTip(mark, () => tipOf(data, t)));
     if (t.number === state.trial) plot.append(svg("circle", { class: "ring", cx, cy, r: 12.5 }));
   }
-  return svg("svg", { viewBox: "0 0 850 466", role: "img", "aria-label": `front of ${trials.length} measured trials` },
+  return svg("svg", { viewBox: "0 0 850 586", role: "img", "aria-label": `front of ${trials.length} measured trials` },
     svg("defs", {}, svg("clipPath", { id: "plot" }, svg("rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 12 }))),
     axes(x, y, box, [axisTitle(data, xName), axisTitle(data, yName)], axisFormat(data, xName), axisFormat(data, yName)),
     marks, plot, labels);

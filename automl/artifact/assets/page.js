@@ -30,13 +30,15 @@
         chooser("across", "x", metricOptions), chooser("up", "y", metricOptions), chooser("view", "view", [["all", "all trials"], ["front", "front"]]))),
       el("p", { class: "hint", text: "Every point was measured on the serving runtime. Hover for figures, click a front member for its precision map." }),
       plot, frontLegend(data));
-    slots.selected.replaceChildren(trial.failure === null ? selectedPanel(data, trial) : el("section", { class: "card", text: trial.failure }));
+    slots.selected.replaceChildren(
+      trial.failure === null ? selectedPanel(data, trial) : el("section", { class: "card", id: "selected" }, el("h2", { text: `Trial ${trial.number} failed` }), el("p", { text: trial.failure })),
+      memberList(data, state, select));
     slots.map.replaceChildren(...[precisionMap(data, state, select), siteTable(data, trial)].filter(Boolean).map((s) => el("div", { class: "grid" }, s)));
     for (const row of root.querySelectorAll("#trials tr[data-trial]")) row.classList.toggle("on", Number(row.dataset.trial) === state.trial);
   }
 
   slots.front = el("section", { class: "card", id: "front" });
-  slots.selected = el("div");
+  slots.selected = el("div", { class: "side" });
   slots.map = el("div");
   const failed = data.trials.filter((t) => t.failure !== null);
   const pair = (...panels) => {

@@ -63,6 +63,18 @@ function selectedPanel(data, trial) {
     el("table", {}, el("tbody", {}, rows, budgets)));
 }
 
+function memberList(data, state, select) {
+  const members = data.trials.filter((t) => t.on_front && t.metrics[state.x] && t.metrics[state.y])
+    .sort((a, b) => a.metrics[state.x].value - b.metrics[state.x].value);
+  const short = (name) => data.metrics[name].label.replace(/ \(.*/, "");
+  const met = (t) => Object.values(t.budgets).every(Boolean);
+  return el("section", { class: "card members" }, el("h2", { text: "Front members" }), el("div", { class: "scroll" }, el("table", {},
+    el("thead", {}, el("tr", {}, el("th", { text: "trial" }), el("th", { class: "num", text: short(state.x) }), el("th", { class: "num", text: short(state.y) }), el("th", { class: "num", text: data.budgets.length ? "fits" : "" }))),
+    el("tbody", {}, members.map((t) => el("tr", { class: "link" + (t.number === state.trial ? " on" : ""), onclick: () => select(t.number) },
+      el("td", { text: `#${t.number}` + (t.pick ? " \u2605" : "") }), el("td", { class: "num", text: t.metrics[state.x].text }), el("td", { class: "num", text: t.metrics[state.y].text }),
+      el("td", { class: "num " + (met(t) ? "good" : "bad"), text: data.budgets.length ? (met(t) ? "\u2713" : "\u2717") : "" })))))));
+}
+
 function precisionMap(data, state, select) {
   const members = data.trials.filter((t) => data.choices[t.number]);
   members.sort((a, b) => (a.metrics[state.x]?.value ?? 0) - (b.metrics[state.x]?.value ?? 0));
@@ -171,10 +183,10 @@ function heatMap(table) {
 function predictionPanel(check) {
   const values = check.points.flatMap((p) => [p.predicted_ms, p.measured_ms]);
   if (!values.length) return null;
-  const domain = padded(values, 0.06), box = { left: 50, right: 520, top: 24, bottom: 330 };
+  const domain = padded(values, 0.06), box = { left: 50, right: 520, top: 24, bottom: 410 };
   const x = scale(domain, [box.left, box.right]), y = scale(domain, [box.bottom, box.top]);
   const format = (v) => brief(v);
-  const root = svg("svg", { viewBox: "0 0 540 372", role: "img", "aria-label": "predicted against measured latency" },
+  const root = svg("svg", { viewBox: "0 0 540 452", role: "img", "aria-label": "predicted against measured latency" },
     axes(x, y, box, ["measured, ms", "predicted, ms"], format, format),
     svg("line", { class: "diag", x1: x(domain[0]), y1: y(domain[0]), x2: x(domain[1]), y2: y(domain[1]) }));
   for (const p of check.points) {

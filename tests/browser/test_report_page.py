@@ -1,0 +1,131 @@
+"""The report as a browser sees it: what is drawn equals the data, and user text stays text."""
+
+from __future__ import annotations
+
+import re
+import struct
+from html.parser import HTMLParser
+
+import pytest
+
+from automl.artifact.report import write_report
+from tests.artifact.runs import example_run
+from tests.browser import chromium
+
+pytestmark = pytest.mark.browser
+
+
+class _Page(HTMLParser):
+    """Collects what the tests ask of a dumped page: elements by class and id, and plain text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self._skip = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._skip = tag in {"script", "style"}
+
+    def handle_endtag(self, tag):
+        self._skip = False
+
+    def handle_data(self, data):
+        if not self._skip:
+            self.text.append(data)
+
+    def having(self, word: str) -> list[dict[str, str]]:
+        return [a for _, a in self.elements if word in (a.get("class") or "").split()]
+
+
+def _open(tmp_path, data, fragment=""):
+    path = write_report(data, tmp_path / "report.html")
+    return _Page(chromium.run(path.as_uri() + fragment, tmp_path / "profile", "--dump-dom")[0])
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return _open(tmp_path_factory.mktemp("report"), example_run())
+
+
+def test_page_is_drawn_to_its_end(page):
+    body = next(a for tag, a in page.elements if tag == "body")
+    assert body["data-ready"] == "1"
+
+
+def test_every_measured_trial_is_one_point(page):
+    measured = [t for t in example_run().trials if t.failure is None]
+    drawn = [a for a in page.having("point") if "data-trial" in a]
+    assert sorted(int(a["data-trial"]) for a in drawn) == sorted(t.number for t in measured)
+
+
+def test_front_pick_and_budgets_are_marked(page):
+    data = example_run()
+    front = {t.number for t in data.trials if t.on_front}
+    assert {int(a["data-trial"]) for a in page.having("front") if "data-trial" in a} == front
+    assert [int(a["data-trial"]) for a in page.having("pick") if "data-trial" in a] == [55]
+    assert len(page.having("budget")) == len(data.budgets)
+
+
+def test_maps_and_checks_have_a_mark_for_each_value(page):
+    data = example_run()
+    assert len(page.having("map-row")) == len(data.choices)
+    assert sum("data-heat" in a for _, a in page.elements) == 49 * 3
+    assert sum("data-prediction" in a for _, a in page.elements) == len(data.prediction.points)
+
+
+def test_the_pick_is_selected_at_first_and_the_address_selects_another(page, tmp_path):
+    assert "Trial 55" in page.text
+    other = _open(tmp_path, example_run(), "#trial=15")
+    assert "Trial 15" in other.text
+    assert "Trial 55" not in other.text
+    assert "Sites of trial 15" in other.text
+    assert [a["data-trial"] for a in other.having("map-row") if "on" in a["class"].split()] == ["15"]
+
+
+def test_an_address_that_names_no_trial_falls_back_to_the_pick(tmp_path):
+    assert "Trial 55" in _open(tmp_path, example_run(), "#trial=99999").text
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "{{data}} & \u2028"]
+)
+def test_user_names_are_text(tmp_path, name):
+    page = _open(tmp_path, example_run(title=name, n_trials=80))
+    assert any(name in text for text in page.text)
+    assert not [a for tag, a in page.elements if tag == "img"]
+    assert sum(tag == "script" for tag, _ in page.elements) == 2
+
+
+def test_a_run_of_trial_zero_alone_still_draws(tmp_path):
+    from automl.artifact.report_data import ReportData
+
+    whole = example_run()
+    page = _open(tmp_path, ReportData("m", "s", whole.objectives, whole.trials[:1]))
+    assert "Trial 0" in page.text
+    assert next(a for tag, a in page.elements if tag == "body")["data-ready"] == "1"
+
+
+def test_screenshot_has_the_asked_size_and_content(tmp_path):
+    path = write_report(example_run(), tmp_path / "report.html")
+    picture = tmp_path / "page.png"
+    chromium.run(path.as_uri(), tmp_path / "profile", f"--screenshot={picture}", width=900, height=700)
+    content = picture.read_bytes()
+    assert struct.unpack(">II", content[16:24]) == (900, 700)
+    # An empty page of this size compresses to a few kB.
+    assert len(content) > 30_000
+
+
+def _errors(path, profile):
+    return re.findall(
+        r"Uncaught[^\n]*|Refused to[^\n]*", chromium.run(path.as_uri(), profile, "--dump-dom")[1]
+    )
+
+
+def test_no_script_error_reaches_the_console(tmp_path):
+    path = write_report(example_run(), tmp_path / "report.html")
+    assert _errors(path, tmp_path / "profile") == []
+    path.write_text(path.read_text().replace("(function page() {", "(function page() { missing();"))
+    assert _errors(path, tmp_path / "profile") != []
