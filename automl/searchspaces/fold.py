@@ -16,7 +16,15 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CONV_OPS", "attribute", "fold_batch_norm", "linear_from_matmul", "mean_from_pool", "name_weights"]
+__all__ = [
+    "CONV_OPS",
+    "attribute",
+    "fold_batch_norm",
+    "functional_ops",
+    "linear_from_matmul",
+    "mean_from_pool",
+    "name_weights",
+]
 
 aten: Any = torch.ops.aten
 
@@ -194,6 +202,41 @@ def mean_from_pool(gm: fx.GraphModule) -> int:
         rewritten += 1
     gm.recompile()
     return rewritten
+
+
+def functional_ops(gm: fx.GraphModule) -> bool:
+    """Rewrite in-place operations on values nobody else holds, and ``hardtanh`` as the ``clamp`` it becomes.
+
+    Later passes are faster and keep their numbering when they start from a functional graph.
+
+    Returns:
+        Whether no in-place operation is left.
+    """
+    functional = True
+    nodes: list[Any] = [n for n in gm.graph.nodes if isinstance(n.target, torch._ops.OpOverload)]
+    for node in nodes:
+        schema = node.target._schema
+        if schema.is_mutable:
+            packet = getattr(aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
+            twin = getattr(packet, node.target._overloadname, None)
+            if twin is None or not _is_private(node.args[0]):
+                functional = False
+                continue
+            node.target = twin
+        if node.target is aten.hardtanh.default:
+            bounds = [*node.args[1:], *[-1.0, 1.0][len(node.args) - 1 :]]
+            node.target, node.args = aten.clamp.default, (node.args[0], *bounds)
+    gm.recompile()
+    return functional
+
+
+def _is_private(value: Any) -> bool:
+    """Whether ``value`` is a fresh tensor with one reader, so writing to it cannot be noticed."""
+    if not isinstance(value, fx.Node) or len(value.users) != 1:
+        return False
+    if not isinstance(value.target, torch._ops.OpOverload):
+        return False
+    return all(r.alias_info is None for r in value.target._schema.returns)
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The search space: ordered dimensions and conditions, worked on as integer arrays; knows nothing of torch."""
+"""The search space: ordered dimensions and conditions, worked on as integer arrays; without torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Condition", "SearchSpace"]
 
 @dataclass(frozen=True)
 class Condition:
-    """``dimension`` only matters while ``parent`` has one of ``values``; otherwise it is set to its default."""
+    """``dimension`` matters only while ``parent`` has one of ``values``; otherwise it is at its default."""
 
     dimension: str
     parent: str
@@ -138,7 +138,7 @@ class SearchSpace:
 
     def repair(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return a copy with codes clipped into range and inactive dimensions at their defaults."""
-        fixed = np.clip(codes, 0, self.cardinalities - 1)
+        fixed: NDArray[np.int64] = np.clip(codes, 0, self.cardinalities - 1)
         for condition in self.conditions:
             child, parent = self._index(condition.dimension), self._index(condition.parent)
             allowed = [self.dimensions[parent].index(v) for v in condition.values]

@@ -1,9 +1,10 @@
 """Trace a torch module: export it, fold batch norm, and describe the result as a :class:`ModelGraph`.
 
 The steps are torch.export (training IR), the rewrites of :mod:`automl.searchspaces.fold`, a second export of
-the rewritten graph, and ``run_decompositions({})``, which makes the graph functional (no in-place operations,
-no dropout) and keeps composite operators (linear, conv2d, layer_norm, gelu, scaled_dot_product_attention)
-whole. It runs twice, because numbering settles only when it starts from a functional graph; then
+the rewritten graph, and ``run_decompositions`` with the table ``torch.onnx.export`` itself uses: it makes the
+graph functional (no in-place operations, no dropout), keeps composite operators (linear, conv2d, layer_norm,
+gelu, scaled_dot_product_attention) whole, and splits what has no ONNX counterpart. It runs again when the
+graph was not functional before, because only then has the numbering settled. After that
 ``torch.onnx.export(program, dynamo=True)`` gives every single-tensor node's value the node's name and every
 parameter its fully qualified name. Nodes that give several tensors (``unbind``, ``split``) have no such
 value; their ``getitem`` readers do.
@@ -11,6 +12,7 @@ value; their ``getitem`` readers do.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import operator
@@ -23,11 +25,14 @@ from typing import Any
 import torch
 from torch import fx
 from torch.export import Dim
+from torch.onnx._internal.exporter import _decomp
+from torch.onnx._internal.exporter import _registration
 
 from automl.core.errors import ModelError
 from automl.searchspaces.fold import CONV_OPS
 from automl.searchspaces.fold import attribute
 from automl.searchspaces.fold import fold_batch_norm
+from automl.searchspaces.fold import functional_ops
 from automl.searchspaces.fold import linear_from_matmul
 from automl.searchspaces.fold import mean_from_pool
 from automl.searchspaces.fold import name_weights
@@ -115,18 +120,45 @@ def trace_model(
         mean_from_pool(gm)
         fold_batch_norm(gm)
         name_weights(gm)
+        functional = functional_ops(gm)
+        _flatten(gm)
         program, dynamic = _export_either(gm, example_inputs, dynamic)
         try:
-            program = program.run_decompositions({}).run_decompositions({})
+            table = _decompositions()
+            program = program.run_decompositions(table)
+            if not functional:
+                program = program.run_decompositions(table)
         except EXPORT_ERRORS as error:
             raise _refusal(error) from error
         folded = program.module(check_guards=False)
+        _flatten(folded)
     shapes = _Shapes(folded)
     with torch.no_grad():
         got = output_tensors(shapes.run(*example_inputs))
     _check_fold(expected, got)
     graph = _describe(folded, shapes.shapes, example_inputs)
     return TracedModel(graph, folded, program, example_inputs, dynamic)
+
+
+def _decompositions() -> dict[Any, Any]:
+    """Return the decomposition table of ``torch.onnx.export``; torch offers no public function for it."""
+    registry = _registration.ONNXRegistry().from_torchlib()
+    return _decomp.create_onnx_friendly_decomposition_table(
+        set(_decomp.get_onnx_implemented_overloads(registry))
+    )
+
+
+def _flatten(gm: fx.GraphModule) -> None:
+    """Make the forward take its tensors by position and return one tensor, or a flat tuple of several."""
+    gm.graph.set_codegen(fx.graph.CodeGen())
+    for node in gm.graph.nodes:
+        if node.op == "placeholder":
+            node.target = node.name
+    node = gm.graph.output_node()
+    leaves = torch.utils._pytree.tree_leaves(node.args, is_leaf=lambda x: isinstance(x, fx.Node))
+    tensors = tuple(leaf for leaf in leaves if isinstance(leaf, fx.Node))
+    node.args = (tensors[0] if len(tensors) == 1 else tensors,)
+    gm.recompile()
 
 
 def output_tensors(outputs: Any) -> tuple[torch.Tensor, ...]:
@@ -193,8 +225,7 @@ def _export_either(
         wide = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
         batch = Dim("batch", min=1, max=65536)
         try:
-            shapes = tuple({0: batch} for _ in wide)
-            return torch.export.export(module, wide, dynamic_shapes=_spec(module, shapes)), True
+            return torch.export.export(module, wide, dynamic_shapes=_spec(module, wide, batch)), True
         except EXPORT_ERRORS:
             pass  # the reason, if it is not the batch, is raised by the static export below
     try:
@@ -203,12 +234,14 @@ def _export_either(
         raise _refusal(error) from error
 
 
-def _spec(module: nn.Module, shapes: tuple[dict[int, Any], ...]) -> Any:
-    """Return dynamic shapes in the form export wants for this forward (nested for ``*args``)."""
-    code = module.forward.__code__ if hasattr(module.forward, "__code__") else None
-    if code is not None and code.co_argcount <= 1 and code.co_flags & 0x04:
-        return (shapes,)
-    return shapes
+def _spec(module: nn.Module, inputs: tuple[torch.Tensor, ...], batch: Any) -> Any:
+    """Return dynamic shapes in the nesting export wants for this forward: ``*args`` are one tuple."""
+    shapes = [{0: batch} for _ in inputs]
+    kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
+    named = (
+        kinds.index(inspect.Parameter.VAR_POSITIONAL) if inspect.Parameter.VAR_POSITIONAL in kinds else None
+    )
+    return tuple(shapes) if named is None else (*shapes[:named], tuple(shapes[named:]))
 
 
 def _first_line(error: BaseException) -> str:
@@ -287,7 +320,12 @@ def _describe(
             target = str(weight.target)
             if target not in owner or owner[target].target is aten.embedding.default:
                 owner[target] = node
-    site_of = {node: target.removesuffix(".weight") for target, node in owner.items()}
+    first = {node: target.removesuffix(".weight") for target, node in owner.items()}
+    applied = {
+        name: [n for n in gm.graph.nodes if _site_name(n) == name and _same(n, a)]
+        for a, name in first.items()
+    }
+    site_of = {node: name for name, nodes in applied.items() for node in nodes}
     nodes: list[GraphNode] = []
     for node in gm.graph.nodes:
         shape = shapes.get(node.name)
@@ -301,18 +339,28 @@ def _describe(
         kind = {"placeholder": "input", "get_attr": "constant"}.get(node.op) or _op(node)
         if kind == "constant" and all(_owns(user, node) for user in node.users):
             continue
-        site = None if weight is None else str(weight.target).removesuffix(".weight")
-        nodes.append(GraphNode(_name(node), kind, tuple(_name(a) for a in reads), shape, site))
+        nodes.append(GraphNode(_name(node), kind, tuple(_name(a) for a in reads), shape, site_of.get(node)))
     results = [a for a in gm.graph.output_node().all_input_nodes if shapes.get(a.name) is not None]
     nodes.append(GraphNode("output", "output", tuple(_name(a) for a in results), ()))
-    sites = _with_blocks([_site(gm, node, name, shapes) for node, name in _in_order(gm, site_of)])
+    batch = max(inputs[0].shape[0], 1) if inputs[0].dim() else 1
+    sizes = {n: math.prod(shapes[n.name] or ()) // batch for n in site_of}
+    order = sorted(first, key=list(gm.graph.nodes).index)
+    sites = _with_blocks(
+        [_site(gm, node, first[node], [sizes[n] for n in applied[first[node]]]) for node in order]
+    )
     weights = {f"{s.name}.weight" for s in sites}
     other = sum(p.numel() for n, p in gm.named_parameters() if n not in weights)
     return ModelGraph(tuple(nodes), tuple(sites), tuple(tuple(t.shape) for t in inputs), other)
 
 
-def _in_order(gm: fx.GraphModule, site_of: dict[fx.Node, str]) -> list[tuple[fx.Node, str]]:
-    return [(node, site_of[node]) for node in gm.graph.nodes if node in site_of]
+def _site_name(node: fx.Node) -> str | None:
+    weight = _weight_node(node)
+    return None if weight is None else str(weight.target).removesuffix(".weight")
+
+
+def _same(node: fx.Node, other: fx.Node) -> bool:
+    """Whether both are tables or both are layers; a table tied to a layer is no site of its own."""
+    return (node.target is aten.embedding.default) == (other.target is aten.embedding.default)
 
 
 def _owns(user: fx.Node, constant: fx.Node) -> bool:
@@ -326,29 +374,28 @@ def _name(node: fx.Node) -> str:
     return str(node.target) if node.op == "get_attr" else node.name
 
 
-def _site(gm: fx.GraphModule, node: fx.Node, name: str, shapes: dict[str, tuple[int, ...] | None]) -> Site:
+def _site(gm: fx.GraphModule, node: fx.Node, name: str, sizes: list[int]) -> Site:
+    """Describe a site from its first node and the output elements a sample has at each of its nodes."""
     weight = tuple(attribute(gm, f"{name}.weight").shape)
-    out = shapes[node.name] or ()
-    batch = out[0] if out else 1
-    per_sample = math.prod(out) // max(batch, 1)
     if node.target is aten.embedding.default:
-        return Site(name, "embedding", node.name, weight, 1, False, 0, per_sample // weight[1])
+        return Site(name, "embedding", node.name, weight, 1, False, 0, sizes[0] // weight[1])
     bias = len(node.args) > 2 and node.args[2] is not None
-    macs = per_sample * math.prod(weight[1:])
+    macs, rows = sum(sizes) * math.prod(weight[1:]), sizes[0] // weight[0]
     if node.target is aten.linear.default:
-        return Site(name, "linear", node.name, weight, 1, bias, macs, per_sample // weight[0])
+        return Site(name, "linear", node.name, weight, 1, bias, macs, rows)
     groups: Any = node.args[6] if len(node.args) > 6 else 1
-    return Site(name, "conv", node.name, weight, int(groups), bias, macs, per_sample // weight[0])
+    return Site(name, "conv", node.name, weight, int(groups), bias, macs, rows)
 
 
 def _with_blocks(sites: list[Site]) -> list[Site]:
-    """Set each site's block: its longest prefix that ends in an integer and that another site shares."""
+    """Set each site's block: its longest prefix that ends in a number and that another site shares."""
+    numbered = re.compile(r"\d+|.*(layer|block)_\d+")
     prefixes: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
     for site in sites:
         parts = site.name.split(".")
         prefixes[site.name] = [
-            ".".join(parts[:i]) for i in range(len(parts) - 1, 0, -1) if parts[i - 1].isdigit()
+            ".".join(parts[:i]) for i in range(len(parts) - 1, 0, -1) if numbered.fullmatch(parts[i - 1])
         ]
         for prefix in prefixes[site.name]:
             counts[prefix] = counts.get(prefix, 0) + 1
