@@ -20,6 +20,7 @@ METRIC_UNITS: dict[str, str] = {
     "latency_p95_ms": "ms",
     "predicted_latency_ms": "ms",
     "size_bytes": "B",
+    "artifact_bytes": "B",
     "memory_bytes": "B",
     "macs": "MAC",
     "bops": "BOP",

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from automl.searchspaces.graph import ModelGraph
+    from automl.searchspaces.graph import Site
 
-__all__ = ["bops", "macs"]
+__all__ = ["bops", "macs", "site_bops"]
 
 _FLOAT_BITS = {"f32": 32, "bf16": 16}
 
@@ -42,10 +43,12 @@ def bops(graph: ModelGraph, precisions: Mapping[str, str], float_type: str = "f3
     strange = sorted(set(precisions) - set(graph.site_by_name))
     if strange:
         raise SpaceError(unknown_name("site", strange[0], graph.site_by_name))
+    return sum(site_bops(site, precisions.get(site.name, "fp"), float_type) for site in graph.sites)
+
+
+def site_bops(site: Site, option: str, float_type: str = "f32") -> int:
+    """Return weight bits x activation bits x MACs of one site for one sample."""
     real = _FLOAT_BITS[float_type]
-    total = 0
-    for site in graph.sites:
-        precision = parse_precision(precisions.get(site.name, "fp"))
-        weight = real if precision.is_float else precision.weight_bits
-        total += site.macs * weight * (precision.activation_bits or real)
-    return total
+    precision = parse_precision(option)
+    weight = real if precision.is_float else precision.weight_bits
+    return site.macs * weight * (precision.activation_bits or real)

@@ -78,6 +78,17 @@ class LatencyMeter:
         """Nominal latency of the reference; None before the first measurement."""
         return self._nominal_ms
 
+    @property
+    def nominal_ms(self) -> float:
+        """Nominal latency of the reference.
+
+        Raises:
+            EvaluationError: nothing was measured yet and none was given.
+        """
+        if self._nominal_ms is None:
+            raise EvaluationError("the reference has no latency yet; measure a candidate first")
+        return self._nominal_ms
+
     def measure(self, file: Path, float_type: str, *, repeats: int = 30) -> Measurement:
         """Return ``latency_ms`` and ``latency_p95_ms`` of a file, 95 % interval included.
 

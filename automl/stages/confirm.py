@@ -21,7 +21,6 @@ from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import losses
 from automl.core.trial import TrialState
-from automl.evaluators.quality import score
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
@@ -303,7 +302,7 @@ class _Sitting:
         for (candidate, file, float_type), timing in zip(rows, timings, strict=True):
             outputs = evaluator.predict(file, float_type, samples)
             reference = reference or outputs
-            quality = Measurement(score(bench.model.task, outputs, reference, samples.labels))
+            quality = evaluator.score(outputs, reference, samples)
             latency = Measurement(
                 {
                     "latency_ms": Metric(

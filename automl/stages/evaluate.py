@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from automl.core.candidate import Candidate
-from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.trial import Fidelity
 from automl.evaluators.compute import bops
 from automl.evaluators.latency import LatencyMeter
+from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
 from automl.evaluators.size import size_bytes
 from automl.evaluators.size import weight_bits
@@ -47,10 +47,12 @@ class CandidateEvaluator:
     Args:
         bench: the workbench.
         latency_model: gives the predicted latency shown beside the measured one, or None.
+        nominal_ms: latency of the untouched model that drift is divided out against; measured when None.
     """
 
     bench: Workbench
     latency_model: LatencyModel | None = None
+    nominal_ms: float | None = None
 
     def __post_init__(self) -> None:
         self._reference: tuple[NDArray[np.float32], ...] | None = None
@@ -88,7 +90,7 @@ class CandidateEvaluator:
     def predict(self, file: Path, float_type: str, samples: Samples) -> tuple[NDArray[np.float32], ...]:
         """Return the outputs of a graph on the target for all samples."""
         batch = min(PREDICT_BATCH if self.bench.traced.dynamic_batch else 1, len(samples))
-        return self.bench.target.predict(file, samples.inputs, float_type=float_type, batch=batch)
+        return self.bench.quality_target.predict(file, samples.inputs, float_type=float_type, batch=batch)
 
     def counts(self, candidate: Candidate) -> Measurement:
         """Return what needs no run: size, bits, MACs, BOPs and the predicted latency."""
@@ -113,16 +115,39 @@ class CandidateEvaluator:
             reference = tuple(r[:SUBSET] for r in reference)
         _, float_type = assignment_of(candidate, self.bench.space)
         outputs = self.predict(file, float_type, samples)
-        return Measurement(score(self.bench.model.task, outputs, reference, samples.labels))
+        return self.score(outputs, reference, samples)
 
-    def latency(self, candidate: Candidate, file: Path, repeats: int) -> Measurement:
-        """Return the latency of a written graph, interleaved with the untouched model."""
+    def score(
+        self,
+        outputs: tuple[NDArray[np.float32], ...],
+        reference: tuple[NDArray[np.float32], ...],
+        samples: Samples,
+    ) -> Measurement:
+        """Return the quality of outputs beside the untouched model's; the first output counts."""
+        task = self.bench.model.task
+        return Measurement(score(task, outputs[0], reference[0], quality_targets(task, samples)))
+
+    @property
+    def meter(self) -> LatencyMeter:
+        """The meter that interleaves with the untouched model; its nominal latency is measured once."""
         if self._meter is None:
-            self._meter = LatencyMeter(
-                self.bench.target, (self.reference_file, "f32"), timing_inputs(self.bench)
-            )
+            inputs = timing_inputs(self.bench)
+            reference = (self.reference_file, "f32")
+            if self.nominal_ms is None:
+                repeats = self.bench.config.spend.confirm_repeats
+                self.nominal_ms = self.bench.target.time([reference], inputs, repeats=repeats)[0].median_ms
+            self._meter = LatencyMeter(self.bench.target, reference, inputs, reference_ms=self.nominal_ms)
+        return self._meter
+
+    def latency(self, candidate: Candidate, file: Path) -> Measurement:
+        """Return the latency of a written graph, interleaved with the untouched model."""
         _, float_type = assignment_of(candidate, self.bench.space)
-        return self._meter.measure(file, float_type, repeats=repeats)
+        return self.meter.measure(file, float_type, repeats=self.bench.config.spend.repeats)
+
+    def discard(self, file: Path) -> None:
+        """Delete a written graph, except the untouched model's."""
+        if file != self._reference_file:
+            file.unlink(missing_ok=True)
 
     def evaluate(self, candidate: Candidate, fidelity: Fidelity, parts: tuple[str, ...]) -> Measurement:
         """Return the measurement of ``parts``, a subset of ``quality`` and ``latency``.
@@ -136,18 +161,22 @@ class CandidateEvaluator:
             if "quality" in parts:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
             if "latency" in parts:
-                measured = measured.merged(self.latency(candidate, file, self.bench.config.spend.repeats))
+                measured = measured.merged(self.latency(candidate, file))
         finally:
-            if file != self._reference_file:
-                file.unlink(missing_ok=True)
+            self.discard(file)
         return measured
 
 
 def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate a job's ``candidate`` at ``fidelity``, its ``parts`` only; returns a measurement as JSON."""
-    try:
-        candidate = Candidate.of(payload["candidate"])
-        parts = tuple(payload.get("parts", ("quality", "latency")))
-        return evaluator.evaluate(candidate, Fidelity(payload["fidelity"]), parts).to_json()
-    except KeyError as error:
-        raise EvaluationError(f"the job lacks {error}") from error
+    """Evaluate a job's ``candidate`` at ``fidelity``; ``stage`` is quality, latency or all.
+
+    Returns:
+        The measurement as plain JSON.
+
+    Raises:
+        EvaluationError: the candidate could not be built or run.
+    """
+    stage = payload["stage"]
+    parts = ("quality", "latency") if stage == "all" else (stage,)
+    candidate = Candidate.of(payload["candidate"])
+    return evaluator.evaluate(candidate, Fidelity(payload["fidelity"]), parts).to_json()

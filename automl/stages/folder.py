@@ -43,8 +43,8 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
         if different:
             key = different[0]
             raise ConfigError(
-                f"{folder} holds a run with another configuration ({key}: {stored[key]!r} there, {wanted[key]!r} "
-                "here); choose another --run folder, or continue that one with automl resume"
+                f"{folder} holds a run with another configuration ({key}: {stored[key]!r} there, "
+                f"{wanted[key]!r} here); choose another --run folder, or continue that one with automl resume"
             )
         return folder
     if folder.exists() and any(folder.iterdir()):

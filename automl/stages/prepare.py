@@ -13,8 +13,8 @@ from automl.core.errors import unknown_name
 from automl.core.rng import child_seed
 from automl.data.loading import load_data
 from automl.evaluators.cache import ContentCache
+from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
-from automl.models.loading import parse_input_shape
 from automl.searchspaces.builders.precision import precision_space
 from automl.searchspaces.trace import trace_model
 from automl.stages.events import Progressed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from automl.config import SearchConfig
     from automl.core.budget import Budget
-    from automl.data.splits import DataSplits
+    from automl.data.loading import DataSplits
     from automl.models.loaded import LoadedModel
     from automl.searchspaces.graph import TracedModel
     from automl.searchspaces.space import SearchSpace
@@ -52,7 +52,11 @@ _LOW_BIT = frozenset(name for name in PRECISIONS if parse_precision(name).weight
 
 @dataclass(frozen=True, eq=False)
 class Workbench:
-    """Everything the later stages work on; built once per process, never changed."""
+    """Everything the later stages work on; built once per process, never changed.
+
+    ``target`` times with the run's threads. ``quality_target`` predicts: the same object, or one thread a
+    worker when several workers share the machine.
+    """
 
     config: SearchConfig
     model: LoadedModel
@@ -60,6 +64,7 @@ class Workbench:
     traced: TracedModel
     base: BaseOnnx
     target: Target
+    quality_target: Target
     legality: Legality
     space: SearchSpace
     quantizer: Quantizer
@@ -80,8 +85,8 @@ class Workbench:
 def _allowed_options(config: SearchConfig, budgets: tuple[Budget, ...]) -> frozenset[str]:
     """Return the precision options worth searching under these budgets.
 
-    Options of fewer than 8 weight bits with 8-bit activations buy bytes and no speed, so they join only when bytes
-    or bits are limited, or when they are named.
+    Options of fewer than 8 weight bits with 8-bit activations buy bytes and no speed, so they join only when
+    bytes or bits are limited, or when they are named.
     """
     for name in config.options:
         if name not in PRECISIONS:
@@ -147,7 +152,7 @@ def prepare(
     listener(Progressed("prepare", 2, steps, "trace"))
     traced = trace_model(model.module, model.example_inputs)
     legality = restrict(target.legality(traced.graph), _allowed_options(config, config.budgets))
-    space = precision_space(traced.graph, legality.options, legality.ties, legality.float_types)
+    space = precision_space(traced.graph, legality)
     listener(Progressed("prepare", 3, steps, "export"))
     base = export_onnx(traced)
     listener(Progressed("prepare", 4, steps, "calibrate"))
@@ -160,7 +165,11 @@ def prepare(
             "prepare", steps, steps, f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates"
         )
     )
-    return Workbench(config, model, splits, traced, base, target, legality, space, quantizer, cache, folder)
+    alone = config.workers == 1
+    quality_target = target if alone else make_target(config.target, threads=1, batch=config.batch)
+    return Workbench(
+        config, model, splits, traced, base, target, quality_target, legality, space, quantizer, cache, folder
+    )
 
 
 def timing_inputs(bench: Workbench) -> tuple[np.ndarray[Any, Any], ...]:

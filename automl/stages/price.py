@@ -1,6 +1,6 @@
 """Price the options once: damage of each option alone, and latency learned from designed candidates.
 
-Both tables are content-hashed and kept, so a second budget on the same model, data and machine costs seconds.
+Both are content-hashed and kept, so a second budget on the same model, data and machine costs seconds.
 """
 
 from __future__ import annotations
@@ -10,32 +10,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl.core.candidate import Candidate
+from automl import __version__
 from automl.core.errors import EvaluationError
-from automl.core.measurement import is_maximized
-from automl.core.rng import child_rng
 from automl.core.rng import child_seed
 from automl.evaluators.latency_design import design_candidates
 from automl.evaluators.latency_model import LatencyModel
 from automl.evaluators.latency_model import LatencyObservation
 from automl.evaluators.sensitivity import kl_table
-from automl.evaluators.size import site_bytes
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.events import Progressed
-from automl.strategies.base import AdditiveTables
+from automl.transforms.plan_builder import quantized_reads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-    from automl.core.objective import Objective
+    from automl.core.candidate import Candidate
     from automl.stages.evaluate import CandidateEvaluator
     from automl.stages.events import Listener
     from automl.stages.prepare import Workbench
+    from automl.transforms.plan import ActivationQuantizer
 
-__all__ = ["Prices", "damage_table", "fit_latency", "price"]
+__all__ = ["Prices", "damage_table", "fit_latency", "float_damage", "price"]
+
+#: Fewest measured candidates from which a latency model is learned.
+FEWEST_DESIGNS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,47 +41,126 @@ class Prices:
     """What every option costs before any candidate of the search is evaluated.
 
     Args:
-        damage: (site, option) -> KL divergence to the untouched model with that option alone.
+        damage: (site, option) -> divergence from the untouched model with that option alone.
         float_damage: float type -> the same for the type of everything not quantized.
-        latency: the fitted latency model, or None when latency cannot be measured.
-        failed: designed candidates that could not be measured, with the reason.
+        latency: the fitted latency model, None when too few candidates could be measured.
+        observations: the measured designs behind it.
+        failed: designs that could not be measured, with the reason.
     """
 
     damage: Mapping[tuple[str, str], float]
     float_damage: Mapping[str, float]
     latency: LatencyModel | None
+    observations: tuple[LatencyObservation, ...] = ()
     failed: tuple[str, ...] = ()
 
 
+def _edges(bench: Workbench, site: str, option: str) -> dict[tuple[str, str], ActivationQuantizer]:
+    reads = quantized_reads(bench.traced.graph, {site: option}, bench.target.rules)
+    return {read: bench.quantizer.activation(read[0]) for read in reads}
+
+
 def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], float]:
-    """Return the KL damage of each option alone, from the cache when it was measured before."""
-    n = bench.config.spend.sensitivity_samples
-    graph, rules = bench.traced.graph, bench.target.rules
-    key = ["damage", *bench.key, n, bench.config.calibration, repr(rules), __version__]
-    stored = bench.cache.get(key) or {}
-    table: dict[tuple[str, str], float] = {}
-    missing: dict[str, tuple[str, ...]] = {}
-    for site in graph.sites:
-        for option in bench.legality.options.get(site.name, ()):
-            if option == "fp":
-                table[(site.name, option)] = 0.0
-            elif f"{site.name}|{option}" in stored:
-                table[(site.name, option)] = stored[f"{site.name}|{option}"]
-            else:
-                missing[site.name] = (*missing.get(site.name, ()), option)
-    if missing:
-        samples = bench.data.calibration.take(slice(0, min(n, len(bench.data.calibration))))
-        total = sum(map(len, missing.values()))
+    """Return the damage of each option alone, from the cache where it was measured before."""
+    count = min(bench.config.spend.sensitivity_samples, len(bench.data.calibration))
+    key = ["damage", __version__, *bench.key, count, repr(bench.target.rules)]
+    stored = bench.cache.get(key)
+    known: dict[str, float] = dict(stored) if isinstance(stored, dict) else {}
+    missing = {
+        site: tuple(o for o in options if o != "fp" and f"{site}|{o}" not in known)
+        for site, options in bench.legality.options.items()
+    }
+    missing = {site: options for site, options in missing.items() if options}
+    total = sum(map(len, missing.values()))
+    if total:
         listener(Progressed("price damage", 0, total, "each option alone, on calibration data"))
         measured = kl_table(
             bench.traced,
-            samples,
+            bench.data.calibration.take(slice(0, count)),
             weights_of=bench.quantizer.weight,
-            edges_of=bench.quantizer.site_edges,
+            edges_of=lambda site, option: _edges(bench, site, option),
             options=missing,
         )
-        table.update(measured)
-        stored.update({f"{site}|{option}": value for (site, option), value in measured.items()})
+        known.update({f"{site}|{option}": value for (site, option), value in measured.items()})
+        bench.cache.put(key, known)
+        listener(Progressed("price damage", total, total))
+    return {
+        (site, option): 0.0 if option == "fp" else known[f"{site}|{option}"]
+        for site, options in bench.legality.options.items()
+        for option in options
+    }
+
+
+def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
+    """Return the divergence of the untouched model in each float type from f32, on calibration data."""
+    bench = evaluator.bench
+    samples = bench.data.calibration.take(slice(0, min(32, len(bench.data.calibration))))
+    key = ["float damage", __version__, *bench.key, len(samples), bench.target.info().name]
+    stored = bench.cache.get(key)
+    known: dict[str, float] = dict(stored) if isinstance(stored, dict) else {"f32": 0.0}
+    missing = [t for t in bench.legality.float_types if t not in known]
+    if missing:
+        exact = evaluator.predict(evaluator.reference_file, "f32", samples)
+        for name in missing:
+            outputs = evaluator.predict(evaluator.reference_file, name, samples)
+            measured = evaluator.score(outputs, exact, samples)
+            known[name] = measured["kl"].value if "kl" in measured else 1.0 - measured["cosine"].value
+        bench.cache.put(key, known)
+    return known
+
+
+def _observe(evaluator: CandidateEvaluator, candidate: Candidate) -> LatencyObservation:
+    """Return the measured latency and profile of a design, from the cache where it was measured before.
+
+    What is kept is the ratio to the untouched model of the same sitting, so drift between sittings cancels.
+    """
+    bench, meter = evaluator.bench, evaluator.meter
+    precisions, float_type = assignment_of(candidate, bench.space)
+    info, config = bench.target.info(), bench.config
+    key = ["latency", __version__, bench.traced.graph.fingerprint, candidate.digest, config.batch, repr(info)]
+    stored = bench.cache.get(key)
+    if not isinstance(stored, dict):
+        file = evaluator.write(candidate)
+        try:
+            seen = meter.observe(file, float_type, precisions, repeats=config.spend.repeats)
+        finally:
+            evaluator.discard(file)
+        ratio = LatencyObservation(precisions, float_type, seen.timing_ms / meter.nominal_ms, seen.profile)
+        stored = ratio.to_json()
         bench.cache.put(key, stored)
-        listener(Progressed("price damage", total, total, ""))
-    return table
+    known = LatencyObservation.from_json(stored)
+    return LatencyObservation(precisions, float_type, known.timing_ms * meter.nominal_ms, known.profile)
+
+
+def fit_latency(
+    evaluator: CandidateEvaluator, listener: Listener
+) -> tuple[LatencyModel | None, tuple[LatencyObservation, ...], tuple[str, ...]]:
+    """Measure the designs and fit the latency model; returns it, the observations, and the failures."""
+    bench = evaluator.bench
+    seed = child_seed(bench.config.seed, "latency")
+    designs = design_candidates(bench.space, bench.traced.graph, bench.config.spend.latency_designs, seed)
+    observations: list[LatencyObservation] = []
+    failed: list[str] = []
+    for index, candidate in enumerate(designs):
+        listener(Progressed("price latency", index, len(designs), "designed mixes on the target"))
+        try:
+            observations.append(_observe(evaluator, candidate))
+        except EvaluationError as error:
+            failed.append(f"{candidate.digest[:8]}: {error}")
+    listener(Progressed("price latency", len(designs), len(designs)))
+    if len(observations) < FEWEST_DESIGNS:
+        return None, tuple(observations), tuple(failed)
+    model = LatencyModel.fit(bench.traced.graph, observations, seed=seed)
+    return model, tuple(observations), tuple(failed)
+
+
+def price(evaluator: CandidateEvaluator, listener: Listener) -> Prices:
+    """Return the damage table and the latency model of a workbench."""
+    damage = damage_table(evaluator.bench, listener)
+    model, observations, failed = fit_latency(evaluator, listener)
+    return Prices(damage, float_damage(evaluator), model, observations, failed)
+
+
+def site_damage(prices: Prices, sites: tuple[str, ...], option: str) -> float:
+    """Return the summed damage of one option at tied sites; a site without it stays ``fp``."""
+    return float(np.sum([prices.damage.get((site, option), 0.0) for site in sites]))

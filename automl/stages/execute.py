@@ -1,0 +1,70 @@
+"""Execute: the executor of a run, and how a worker builds the state it evaluates with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from automl.engine import Stage
+from automl.execution.base import Lane
+from automl.stages.evaluate import CandidateEvaluator
+from automl.stages.evaluate import work
+from automl.stages.events import silent
+from automl.stages.prepare import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from automl.config import SearchConfig
+    from automl.execution.base import Executor
+
+__all__ = ["STAGES_ALONE", "STAGES_SHARED", "build_worker", "start_executor"]
+
+#: One worker measures quality and latency in one job: nothing else runs then.
+STAGES_ALONE = (Stage("all", Lane.EXCLUSIVE),)
+
+#: Several workers share the machine for quality; latency waits until nothing else runs.
+STAGES_SHARED = (Stage("quality", Lane.SHARED), Stage("latency", Lane.EXCLUSIVE))
+
+#: Seconds after which a candidate's evaluation counts as hung.
+TIMEOUT_S = 900.0
+
+
+def build_worker(config: SearchConfig, folder: Path, cache: Path, nominal_ms: float) -> CandidateEvaluator:
+    """Return an evaluator in a worker process: the driver's workbench, built again from the run folder."""
+    return CandidateEvaluator(prepare(config, folder, cache, silent), nominal_ms=nominal_ms)
+
+
+def start_executor(
+    config: SearchConfig, evaluator: CandidateEvaluator, folder: Path, cache: Path
+) -> tuple[Executor, tuple[Stage, ...]]:
+    """Return the started executor and the jobs of one trial.
+
+    One local worker is this process and uses ``evaluator`` itself; others build their own.
+
+    Raises:
+        ConfigError: more workers than the machine has processors.
+        ExecutionError: the workers cannot be started.
+    """
+    if config.executor == "local" and config.workers == 1:
+        from automl.execution.local_executor import InlineExecutor
+
+        inline = InlineExecutor()
+        inline.start(partial(_itself, evaluator), work)
+        return inline, STAGES_ALONE
+    executor: Executor
+    if config.executor == "ray":
+        from automl.execution.ray_executor import RayExecutor
+
+        executor = RayExecutor(config.workers, config.ray_address, timeout_s=TIMEOUT_S)
+    else:
+        from automl.execution.local_executor import ProcessExecutor
+
+        executor = ProcessExecutor(config.workers, timeout_s=TIMEOUT_S)
+    nominal_ms = evaluator.meter.nominal_ms
+    executor.start(partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms), work)
+    return executor, STAGES_ALONE if config.workers == 1 else STAGES_SHARED
+
+
+def _itself(evaluator: CandidateEvaluator) -> CandidateEvaluator:
+    return evaluator

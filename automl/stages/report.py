@@ -1,0 +1,192 @@
+"""The report of a run: plain values from ledger, prices and answer, written as one HTML file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from automl.artifact.report import write_report
+from automl.artifact.report_data import BudgetLine
+from automl.artifact.report_data import PredictionCheck
+from automl.artifact.report_data import PredictionPoint
+from automl.artifact.report_data import ReportData
+from automl.artifact.report_data import ReportTrial
+from automl.artifact.report_data import SensitivityTable
+from automl.artifact.report_data import SiteChoice
+from automl.artifact.report_data import StruckOption
+from automl.evaluators.latency_math import kendall_tau
+from automl.evaluators.latency_math import mape
+from automl.evaluators.size import site_size
+from automl.searchspaces.builders.precision import assignment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from automl.core.candidate import Candidate
+    from automl.engine import SearchOutcome
+    from automl.stages.answer import Answer
+    from automl.stages.answer import Member
+    from automl.stages.prepare import Workbench
+    from automl.stages.price import Prices
+
+__all__ = ["report_data", "write_run_report"]
+
+REPORT_FILE = "report.html"
+
+#: Fewest predicted and measured candidates for which an error is stated.
+FEWEST_POINTS = 5
+
+
+def _label(bench: Workbench, candidate: Candidate) -> str:
+    precisions, float_type = assignment_of(candidate, bench.space)
+    counts = Counter(precisions.values())
+    return ", ".join([float_type, *(f"{option} x {n}" for option, n in counts.most_common())])
+
+
+def _trials(bench: Workbench, outcome: SearchOutcome, answer: Answer) -> list[ReportTrial]:
+    """Return the ledger's trials; what was confirmed shows its confirmed numbers."""
+    confirmed: dict[str, Member] = {
+        m.candidate.digest: m for m in (*answer.nearest, *answer.front, answer.trial0)
+    }
+    on_front = {m.candidate.digest for m in answer.front}
+    rows = []
+    for trial in outcome.trials:
+        member = confirmed.get(trial.candidate.digest)
+        measurement = member.measurement if member is not None else trial.measurement
+        metrics = dict(measurement) if measurement is not None else {}
+        predicted = metrics.pop("predicted_latency_ms", None)
+        rows.append(
+            ReportTrial(
+                number=trial.number,
+                digest=trial.candidate.digest,
+                label=_label(bench, trial.candidate),
+                origin=trial.origin,
+                fidelity="confirmed" if member is not None else str(trial.fidelity),
+                metrics=metrics,
+                predicted={} if predicted is None else {"latency_ms": predicted.value},
+                budgets=dict(member.budgets) if member is not None else {},
+                on_front=trial.candidate.digest in on_front,
+                pick=member is not None and member.id == answer.best,
+                failure=trial.failure,
+                seconds=trial.seconds,
+            )
+        )
+    return rows
+
+
+def _choices(bench: Workbench, prices: Prices, candidate: Candidate) -> tuple[SiteChoice, ...]:
+    """Return each site's option and the alternative that the prices favour most."""
+    precisions, float_type = assignment_of(candidate, bench.space)
+    rows = []
+    for dimension in bench.space.dimensions:
+        if dimension.kind != "precision":
+            continue
+        chosen = str(candidate[dimension.name])
+        others = [str(o) for o in dimension.options if o != chosen]
+        changes = [_change(bench, prices, precisions, float_type, dimension.sites, chosen, o) for o in others]
+        best = min(range(len(others)), key=lambda i: (changes[i][0] > 0) + max(changes[i][1] or 0.0, 0.0))
+        for site in dimension.sites:
+            facts = bench.traced.graph.site(site)
+            rows.append(
+                SiteChoice(
+                    site,
+                    chosen,
+                    others[best],
+                    changes[best][1],
+                    changes[best][0],
+                    facts.macs,
+                    site_size(facts, chosen).total_bytes,
+                )
+            )
+    return tuple(rows)
+
+
+def _change(
+    bench: Workbench,
+    prices: Prices,
+    precisions: Mapping[str, str],
+    float_type: str,
+    sites: tuple[str, ...],
+    chosen: str,
+    other: str,
+) -> tuple[float, float | None]:
+    """Return (change of damage, change of predicted milliseconds) of taking ``other`` at ``sites``."""
+    damage = sum(prices.damage.get((s, other), 0.0) - prices.damage.get((s, chosen), 0.0) for s in sites)
+    if prices.latency is None:
+        return damage, None
+    changed = {**precisions, **dict.fromkeys(sites, other)}
+    mean, _ = prices.latency.predict([dict(precisions), changed], [float_type, float_type])
+    return damage, float(mean[1] - mean[0])
+
+
+def _sensitivity(bench: Workbench, prices: Prices) -> SensitivityTable:
+    sites = tuple(s.name for s in bench.traced.graph.sites if s.name in bench.legality.options)
+    options = tuple(dict.fromkeys(o for s in sites for o in bench.legality.options[s] if o != "fp"))
+    loss = tuple(tuple(prices.damage.get((s, o)) for o in options) for s in sites)
+    return SensitivityTable(sites, options, loss, "divergence from the untouched model, each option alone")
+
+
+def _prediction(rows: list[ReportTrial]) -> PredictionCheck | None:
+    points = tuple(
+        PredictionPoint(row.predicted["latency_ms"], row.metrics["latency_ms"].value, True, row.number)
+        for row in rows
+        if "latency_ms" in row.predicted and "latency_ms" in row.metrics and row.number > 0
+    )
+    if len(points) < FEWEST_POINTS:
+        return None
+    predicted = [p.predicted_ms for p in points]
+    measured = [p.measured_ms for p in points]
+    return PredictionCheck(points, mape(predicted, measured), kendall_tau(predicted, measured))
+
+
+def report_data(
+    bench: Workbench,
+    prices: Prices,
+    outcome: SearchOutcome,
+    answer: Answer,
+    phases: tuple[tuple[str, float], ...],
+    stamp: str,
+) -> ReportData:
+    """Return everything the report of one run shows."""
+    rows = _trials(bench, outcome, answer)
+    info, config = bench.target.info(), bench.config
+    shapes = ", ".join("x".join(map(str, s)) for s in bench.model.input_shapes)
+    objectives = tuple(dict.fromkeys(["latency_ms", answer.primary]))
+    return ReportData(
+        title=bench.model.name,
+        subtitle=f"{info.name} on {info.device}, {info.threads} threads, batch {config.batch}, input {shapes}",
+        objectives=objectives,
+        trials=tuple(rows),
+        budgets=tuple(BudgetLine(b.text, b.metric, b.limit, b.hard, b.at_least) for b in answer.budgets),
+        choices={
+            row.number: _choices(bench, prices, outcome.trials[row.number].candidate)
+            for row in rows
+            if row.on_front
+        },
+        sensitivity=_sensitivity(bench, prices),
+        prediction=_prediction(rows),
+        hypervolume=outcome.hypervolumes,
+        phases=phases,
+        struck=tuple(StruckOption(*row) for row in bench.legality.struck),
+        environment=tuple(
+            (key, str(value))
+            for key, value in {"runtime": info.runtime, "device": info.device, **info.machine}.items()
+        ),
+        config=tuple((k, str(v)) for k, v in config.model_dump(mode="json").items() if v not in (None, [])),
+        notes=(f"data: {bench.data.name}", f"model: {bench.model.source}", *answer.notes),
+        created=stamp,
+    )
+
+
+def write_run_report(
+    bench: Workbench,
+    prices: Prices,
+    outcome: SearchOutcome,
+    answer: Answer,
+    phases: tuple[tuple[str, float], ...],
+    stamp: str,
+) -> Path:
+    """Write ``report.html`` into the run folder and return its path."""
+    data = report_data(bench, prices, outcome, answer, phases, stamp)
+    return write_report(data, bench.folder / REPORT_FILE)
