@@ -53,6 +53,7 @@ types: $(DEV)
 
 docs: $(DEV)
 	$(BIN)/python -m typer automl.cli.app utils docs --name automl --title 'Commands' --output docs/cli.md
+	sed -i 's|</\{0,1\}span[^>]*>||g' docs/cli.md
 	$(BIN)/python -m pytest tests/architecture/test_docs.py
 
 browser:

@@ -32,7 +32,7 @@ _STYLE = (
 
 
 def nice_ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Return about ``wanted`` round numbers within [low, high]; steps are 1, 2, 2.5 or 5 times a power of ten."""
+    """Return about ``wanted`` round numbers within [low, high]; steps are 1, 2, 2.5 or 5 x 10**k."""
     raw = (high - low) / wanted if high > low else 1.0
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * 0.999)
@@ -131,9 +131,9 @@ def _mark(trial: ReportTrial, x: _Axis, y: _Axis) -> list[str]:
 def front_svg(data: ReportData) -> str:
     """Return the front of the first two objectives as an SVG document.
 
-    Draws every measured trial, budgets within the picture, the staircase of the front with 95 % intervals, the
-    pick and trial 0; axes hold all of them except that dominated trials may not widen them beyond the front and
-    trial 0 by more than half, and are then left out.
+    Draws measured trials, budgets, the staircase of the front with 95 % intervals, the pick and trial 0.
+    Dominated trials and budgets that would widen the range of front and trial 0 by more than half at one end
+    are left out.
     """
     x_name, y_name = data.objectives[:2]
     shown = [t for t in data.trials if x_name in t.metrics and y_name in t.metrics]
