@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import SQLAlchemyError
 
 from automl.core.candidate import Candidate
@@ -35,6 +36,7 @@ from automl.ledger_file import clear_journal_lock
 from automl.ledger_file import repair_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -124,8 +126,13 @@ def _storage(where: Path | str) -> Any:
         if isinstance(where, Path):
             return optuna.storages.JournalStorage(JournalFileBackend(str(where)))
         return optuna.storages.RDBStorage(where)
+    except ArgumentError as error:
+        raise LedgerError(
+            f"the storage '{_public(where)}' is not understood: {error}; give an Optuna RDB URL such as "
+            "sqlite:///run.db"
+        ) from error
     except _STORAGE_ERRORS as error:
-        raise LedgerError(cannot_write(where, error)) from error
+        raise LedgerError(cannot_write(_public(where), error)) from error
     except ImportError as error:
         raise LedgerError(
             f"the storage '{_public(where)}' needs a database driver that is not installed ({error}); "
@@ -338,6 +345,16 @@ def _cut_back(path: Path, size: int) -> None:
         return  # The next opening repairs the torn line.
 
 
+def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what ``call`` returns without Optuna's information lines on stderr."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return call(*arguments)
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
 def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | str) -> int:
     try:
         try:
@@ -349,7 +366,7 @@ def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | 
                 else optuna.study.StudyDirection.MINIMIZE
                 for m in head["objectives"]
             ]
-            study = storage.create_new_study(directions, name)
+            study = _quietly(storage.create_new_study, directions, name)
         attributes = storage.get_study_user_attrs(study)
         if not attributes.get(RECORD_KEY) and not storage.get_all_trials(study, deepcopy=False):
             # New, or its writer was killed between these two lines.

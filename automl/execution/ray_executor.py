@@ -161,7 +161,7 @@ class RayExecutor(WorkerPool):
 
 
 def _probe(address: str | None) -> None:
-    """Raise ExecutionError when nothing answers at HOST:PORT, which Ray itself would wait minutes to find out."""
+    """Raise ExecutionError when nothing answers at HOST:PORT; Ray itself would wait for minutes."""
     host, separator, port = (address or "").rpartition("://")[2].rpartition(":")
     if not separator or not port.isdigit():
         return
@@ -169,8 +169,8 @@ def _probe(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
     except OSError as error:
         raise ExecutionError(
-            f"cannot reach the cluster at '{address}': {error.strerror or error}; check the address, or leave it "
-            "out to run on this machine"
+            f"cannot reach the cluster at '{address}': {error.strerror or error}; check the address, or "
+            "leave it out to run on this machine"
         ) from error
 
 

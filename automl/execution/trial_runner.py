@@ -1,0 +1,213 @@
+"""Candidates in, recorded trials out: the part of the loop between a strategy and the executor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Protocol
+
+from automl.core.errors import AutomlError
+from automl.core.errors import EvaluationError
+from automl.core.measurement import Measurement
+from automl.core.objective import losses
+from automl.core.rng import child_seed
+from automl.core.trial import Fidelity
+from automl.core.trial import Trial
+from automl.core.trial import TrialState
+from automl.execution.base import Job
+from automl.execution.base import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from automl.core.budget import Budget
+    from automl.core.candidate import Candidate
+    from automl.core.objective import Objective
+    from automl.execution.base import Completion
+    from automl.execution.base import Executor
+
+__all__ = ["OutOfTimeError", "Record", "Stage", "TrialRunner"]
+
+
+class Record(Protocol):
+    """What a runner needs of a ledger."""
+
+    def record(self, trial: Trial) -> None:
+        """Keep a finished trial whose number is the next one."""
+
+    def trials(self) -> list[Trial]:
+        """Return all kept trials in order."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One job of every trial: its name goes to the work function, its lane to the executor."""
+
+    name: str = "all"
+    lane: Lane = Lane.SHARED
+
+
+class OutOfTimeError(Exception):
+    """The deadline passed between two trials; what was finished is recorded."""
+
+
+class TrialRunner:
+    """Answers from the ledger what it holds and evaluates the rest, in order.
+
+    The work function gets ``{"candidate": {...}, "fidelity": ..., "seed": ..., "stage": ...}`` and
+    returns ``Measurement.to_json()``; the stages' measurements are merged.
+
+    Args:
+        executor: started.
+        ledger: the run's record.
+        objectives: metrics every trial must have.
+        seed: the run's seed; each evaluation gets a child of it.
+        stages: jobs of one trial.
+        derive: (measurement, measurement of trial 0) -> measurement with relative metrics added, or None.
+        on_trial: is told each trial and whether it came from the ledger; None for silence.
+        clock: seconds from any origin; None for the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        ledger: Record,
+        objectives: tuple[Objective, ...],
+        *,
+        seed: int = 0,
+        stages: tuple[Stage, ...] = (Stage(),),
+        derive: Callable[[Measurement, Measurement], Measurement] | None = None,
+        on_trial: Callable[[Trial, bool], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        #: Measurement of trial 0 once it is known.
+        self.baseline: Measurement | None = None
+        #: Resolved budgets, whose metrics every trial must have.
+        self.budgets: tuple[Budget, ...] = ()
+        #: Numbers of the trials this session has asked for so far.
+        self.used: set[int] = set()
+        #: How many of them it evaluated itself.
+        self.evaluated = 0
+        self._executor = executor
+        self._ledger = ledger
+        self._objectives = objectives
+        self._seed = seed
+        self._stages = stages
+        self._derive = derive
+        self._on_trial = on_trial
+        self._clock = clock or time.monotonic
+        self._began = self._clock()
+        self._known = {_key(t.candidate, t.fidelity): t for t in ledger.trials()}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this session began."""
+        return self._clock() - self._began
+
+    def is_new(self, candidate: Candidate, fidelity: Fidelity) -> bool:
+        """Return whether this session has not asked for the candidate at this fidelity yet."""
+        known = self._known.get(_key(candidate, fidelity))
+        return known is None or known.number not in self.used
+
+    def evaluate(
+        self,
+        candidates: Sequence[Candidate],
+        origin: str,
+        fidelity: Fidelity = Fidelity.FULL,
+        *,
+        deadline: float | None = None,
+    ) -> list[Trial]:
+        """Return one recorded trial for each candidate, in order; a repeated candidate gets the same trial.
+
+        Args:
+            candidates: members of the run's space.
+            origin: what proposed them.
+            fidelity: how much to spend on each.
+            deadline: seconds of the session after which no further trial is awaited.
+
+        Raises:
+            OutOfTimeError: the deadline passed and trials were left to evaluate.
+            LedgerError: a trial cannot be recorded.
+            ExecutionError: there are no workers.
+        """
+        fresh: dict[str, Candidate] = {}
+        for candidate in candidates:
+            key = _key(candidate, fidelity)
+            known = self._known.get(key)
+            if known is None:
+                fresh[key] = candidate
+            elif known.number not in self.used:
+                self._note(known, replayed=True)
+        if fresh:
+            self._evaluate(fresh, origin, fidelity, deadline)
+        return [self._known[_key(candidate, fidelity)] for candidate in candidates]
+
+    def _evaluate(
+        self, fresh: Mapping[str, Candidate], origin: str, fidelity: Fidelity, deadline: float | None
+    ) -> None:
+        try:
+            self._submit(fresh, fidelity)
+            completions = self._executor.completions()
+            for done, (key, candidate) in enumerate(fresh.items()):
+                if done and deadline is not None and self.seconds >= deadline:
+                    raise OutOfTimeError
+                parts = [next(completions) for _ in self._stages]
+                trial = self._judge(candidate, origin, fidelity, parts)
+                self._ledger.record(trial)
+                self._known[key] = trial
+                self.evaluated += 1
+                self._note(trial, replayed=False)
+        finally:
+            self._executor.cancel()
+
+    def _note(self, trial: Trial, *, replayed: bool) -> None:
+        self.used.add(trial.number)
+        if self._on_trial is not None:
+            self._on_trial(trial, replayed)
+
+    def _submit(self, fresh: Mapping[str, Candidate], fidelity: Fidelity) -> None:
+        for key, candidate in fresh.items():
+            seed = child_seed(self._seed, "evaluation", key)
+            for stage in self._stages:
+                payload = {
+                    "candidate": candidate.as_dict,
+                    "fidelity": str(fidelity),
+                    "seed": seed,
+                    "stage": stage.name,
+                }
+                self._executor.submit(Job(f"{key}/{stage.name}", payload, stage.lane))
+
+    def _judge(
+        self, candidate: Candidate, origin: str, fidelity: Fidelity, parts: Sequence[Completion]
+    ) -> Trial:
+        """Return the trial, failed when a stage failed or a metric that the run needs is missing."""
+        number, seconds = len(self._ledger.trials()), sum(part.seconds for part in parts)
+        try:
+            measurement = self._merge(parts)
+        except AutomlError as error:
+            state = TrialState.FAILED
+            return Trial(number, candidate, state, fidelity, None, str(error), origin, seconds)
+        return Trial(number, candidate, TrialState.COMPLETE, fidelity, measurement, None, origin, seconds)
+
+    def _merge(self, parts: Sequence[Completion]) -> Measurement:
+        measurement = Measurement({})
+        for part in parts:
+            if part.failure is not None:
+                raise EvaluationError(part.failure)
+            try:
+                measurement = measurement.merged(Measurement.from_json(part.value))
+            except (KeyError, TypeError, AttributeError) as error:
+                raise EvaluationError(f"job {part.key} returned no measurement: {error!r}") from error
+        if self._derive is not None:
+            measurement = self._derive(measurement, self.baseline or measurement)
+        losses(self._objectives, [measurement])
+        for budget in self.budgets:
+            budget.violation(measurement)
+        return measurement
+
+
+def _key(candidate: Candidate, fidelity: Fidelity) -> str:
+    return f"{candidate.digest}/{fidelity}"
