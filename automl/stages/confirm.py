@@ -25,8 +25,10 @@ from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
 from automl.stages.prepare import timing_inputs
+from automl.stages.simulate import plan_file
 from automl.targets.qdq import apply_plan
 from automl.transforms.materialize import materialize
+from automl.transforms.plan_file import save_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +188,9 @@ class _Confirmer:
             created=self.stamp,
             notes=_notes(plan),
         )
+        file = plan_file(self.bench.folder, member_id(candidate))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_plan(file, plan)
         save_artifact(self.folder(candidate), model, info, packed=packed_bits(plan, model), overwrite=True)
 
     def parity(self, candidate: Candidate, outputs: Sequence[NDArray[np.float32]]) -> dict[str, float]:

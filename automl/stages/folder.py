@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from automl.config import SearchConfig
 from automl.config import read_config
 from automl.core.errors import ConfigError
 
-if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["CONFIG_FILE", "cache_folder", "open_folder", "read_facts", "stored_config", "write_facts"]
+__all__ = ["CONFIG_FILE", "cache_folder", "free_folder", "open_folder", "stored_config"]
 
 CONFIG_FILE = "config.yaml"
-FACTS_FILE = "facts.json"
 
 
-def new_folder(config: SearchConfig) -> Path:
+def free_folder(name: str) -> Path:
     """Return the first free ``runs/NAME-N``."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(config.model).stem).strip("_") or "model"
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(name).stem).strip("_") or "model"
     return next(p for n in itertools.count(1) if not (p := Path("runs") / f"{stem}-{n}").exists())
 
 
@@ -35,7 +29,7 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
     Raises:
         ConfigError: the folder belongs to another configuration, or holds something else.
     """
-    folder = run if run is not None else new_folder(config)
+    folder = run if run is not None else free_folder(config.model)
     file = folder / CONFIG_FILE
     if file.exists():
         stored, wanted = read_config(file).identity(), config.identity()
@@ -71,17 +65,3 @@ def stored_config(run: Path) -> SearchConfig:
 def cache_folder(config: SearchConfig) -> Path:
     """Return the folder of tables shared by runs."""
     return config.cache if config.cache is not None else Path.home() / ".cache" / "automl"
-
-
-def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write what the report needs besides ledger and answer."""
-    temporary = folder / (FACTS_FILE + ".tmp")
-    temporary.write_text(json.dumps(facts))
-    temporary.replace(folder / FACTS_FILE)
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what :func:`write_facts` wrote; empty when nothing was."""
-    file = folder / FACTS_FILE
-    facts: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return facts

@@ -111,7 +111,7 @@ def additive_tables(
 def predictor(
     bench: Workbench, prices: Prices, tables: AdditiveTables, objectives: tuple[Objective, ...]
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-    """Return codes -> minimized predicted objectives, latency by the model itself instead of its pair terms."""
+    """Return codes -> minimized predicted objectives, latency by the model itself."""
 
     def predict(codes: NDArray[np.int64]) -> NDArray[np.float64]:
         columns = []

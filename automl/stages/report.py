@@ -155,7 +155,9 @@ def report_data(
     objectives = tuple(dict.fromkeys(["latency_ms", answer.primary]))
     return ReportData(
         title=bench.model.name,
-        subtitle=f"{info.name} on {info.device}, {info.threads} threads, batch {config.batch}, input {shapes}",
+        subtitle=(
+            f"{info.name} on {info.device}, {info.threads} threads, batch {config.batch}, input {shapes}"
+        ),
         objectives=objectives,
         trials=tuple(rows),
         budgets=tuple(BudgetLine(b.text, b.metric, b.limit, b.hard, b.at_least) for b in answer.budgets),

@@ -1,0 +1,391 @@
+"""The composition root: ``search``, ``load`` and what the command line calls; wires the rooms together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from automl.config import SearchConfig
+from automl.config import make_config
+from automl.core.errors import AutomlError
+from automl.core.errors import ConfigError
+from automl.core.errors import LedgerError
+from automl.core.errors import unknown_name
+from automl.stages.answer import read_answer
+from automl.stages.events import silent
+from automl.stages.folder import open_folder
+from automl.stages.folder import stored_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from torch import nn
+
+    from automl.artifact.artifact import Artifact
+    from automl.core.candidate import Candidate
+    from automl.core.measurement import Measurement
+    from automl.core.samples import Samples
+    from automl.stages.answer import Answer
+    from automl.stages.answer import Member
+    from automl.stages.events import Listener
+
+__all__ = [
+    "FoundModel",
+    "SearchResult",
+    "bench_models",
+    "diagnose",
+    "export_member",
+    "load",
+    "open_run",
+    "report_run",
+    "resume_run",
+    "run_config",
+    "search",
+]
+
+EXPORT_FORMATS = ("onnx", "openvino", "torch")
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model of the front: its numbers, its artifact, and the model itself.
+
+    Args:
+        member: confirmed measurement and artifact.
+        folder: the run folder.
+    """
+
+    member: Member
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Short name; the artifact folder is called the same."""
+        return self.member.id
+
+    @property
+    def candidate(self) -> Candidate:
+        """The options of every site."""
+        return self.member.candidate
+
+    @property
+    def metrics(self) -> Measurement:
+        """Confirmed metrics by name."""
+        return self.member.measurement
+
+    @property
+    def artifact(self) -> Artifact:
+        """The deployable model, verified; ``artifact.predict(batch)`` runs it."""
+        from automl.artifact.load import load_artifact
+
+        return load_artifact(self.folder / self.member.artifact)
+
+    @property
+    def model(self) -> nn.Module:
+        """A torch module that computes what the artifact computes, up to float rounding."""
+        from automl.stages.simulate import simulated_module
+
+        return simulated_module(self.folder, self.member.id)
+
+    def export(self, path: Path | str, *, to: str | None = None) -> Path:
+        """Write the model for deployment and return the file.
+
+        Args:
+            path: the file; its suffix decides the format when ``to`` is not given.
+            to: ``onnx``, ``openvino`` or ``torch`` (a ``torch.export`` program).
+
+        Raises:
+            ConfigError: unknown format.
+            ArtifactError: the artifact is damaged.
+        """
+        path = Path(path)
+        guessed = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}.get(path.suffix, "onnx")
+        chosen = to or guessed
+        if chosen not in EXPORT_FORMATS:
+            raise ConfigError(unknown_name("export format", chosen, EXPORT_FORMATS))
+        if chosen == "torch":
+            from automl.stages.simulate import export_torch
+
+            return export_torch(self.folder, self.member.id, path)
+        return self.artifact.export(path, to=chosen)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a run found.
+
+    Args:
+        answer: the measured answer.
+        folder: the run folder.
+    """
+
+    answer: Answer
+    folder: Path
+
+    @property
+    def front(self) -> list[FoundModel]:
+        """Measured Pareto-optimal models that meet the hard budgets, best quality first."""
+        return [FoundModel(m, self.folder) for m in self.answer.front]
+
+    @property
+    def best(self) -> FoundModel | None:
+        """The feasible model of the best quality; None when nothing meets the hard budgets."""
+        if self.answer.best is None:
+            return None
+        return FoundModel(self.answer.member(self.answer.best), self.folder)
+
+    @property
+    def nearest(self) -> list[FoundModel]:
+        """When nothing meets the hard budgets: the measured front without them."""
+        return [FoundModel(m, self.folder) for m in self.answer.nearest]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a model, trial 0 first; columns are metrics and budgets.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            from automl.core.errors import MissingExtraError
+
+            raise MissingExtraError("to_frame needs pandas; run: pip install pandas") from error
+        members = (self.answer.trial0, *self.answer.defaults, *(self.answer.front or self.answer.nearest))
+        rows = [{"id": m.id, **{k: v.value for k, v in m.measurement.items()}, **m.budgets} for m in members]
+        return pd.DataFrame(rows).set_index("id")
+
+    def report(self, path: Path | str) -> Path:
+        """Write the HTML report to ``path`` and return it."""
+        return report_run(self.folder, Path(path))
+
+
+def search(
+    model: str | nn.Module,
+    data: str | Path | Samples | Iterable[Any] | None = None,
+    *,
+    budget: str | Sequence[str] = (),
+    target: str = "openvino",
+    input_shapes: Sequence[Sequence[int]] = (),
+    weights: Path | None = None,
+    space: str = "precision",
+    options: Sequence[str] = (),
+    strategy: str = "evolutionary",
+    effort: str = "standard",
+    trials: int | None = None,
+    time: str | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    executor: str = "local",
+    threads: int | None = None,
+    batch: int = 1,
+    calibration: int = 128,
+    evaluation: int = 256,
+    run: Path | str | None = None,
+    cache: Path | str | None = None,
+    listener: Listener = silent,
+) -> SearchResult:
+    """Search for deployable models that meet the budgets and return the measured Pareto front.
+
+    Args:
+        model: a zoo name, ``timm:NAME``, ``module:function``, folder or ``.pt2`` file, or a module.
+        data: a path, samples, or an iterable of batches such as a DataLoader; the embedded default when None.
+        budget: limits such as ``latency=5ms``, ``latency=0.6x``, ``size=4MB``, ``drop=1%``.
+        target: where the model is served: ``openvino``, ``openvino:isa=...`` or ``onnxruntime``.
+        input_shapes: batch-1 shapes of the inputs, when the model does not state its own.
+        weights: safetensors file for ``timm:NAME``.
+        space: what is searched.
+        options: precision options to allow; every legal one when empty.
+        strategy: name of the searcher.
+        effort: ``quick``, ``standard`` or ``full``.
+        trials: candidates evaluated, the untouched model included; by effort when None.
+        time: limit such as ``10m``; the best so far is confirmed and returned.
+        seed: of every random decision.
+        workers: processes that evaluate quality.
+        executor: ``local`` or ``ray``.
+        threads: threads of the serving runtime; every core when None.
+        batch: batch size at which latency is measured.
+        calibration: samples that ranges and sensitivities are taken from.
+        evaluation: samples that quality is measured on.
+        run: run folder; a new one under ``runs`` when None.
+        cache: folder of tables shared by runs; ``~/.cache/automl`` when None.
+        listener: told what the run is doing.
+
+    Raises:
+        AutomlError: an input cannot be used; the text is one sentence that says what to do.
+    """
+    from automl.stages.given import keep_given
+
+    folder = Path(run) if run is not None else None
+    model_spec, data_spec, folder = keep_given(model, data, tuple(map(tuple, input_shapes)), folder)
+    config = make_config(
+        {
+            "model": model_spec,
+            "data": data_spec,
+            "budget": budget,
+            "target": target,
+            "input": tuple("x".join(map(str, s)) for s in input_shapes) if isinstance(model, str) else (),
+            "weights": weights,
+            "space": space,
+            "options": tuple(options),
+            "strategy": strategy,
+            "effort": effort,
+            "trials": trials,
+            "time": time,
+            "seed": seed,
+            "workers": workers,
+            "executor": executor,
+            "threads": threads,
+            "batch": batch,
+            "calibration": calibration,
+            "evaluation": evaluation,
+            "cache": cache,
+        }
+    )
+    return run_config(config, run=folder, listener=listener)
+
+
+def run_config(config: SearchConfig, *, run: Path | None = None, listener: Listener = silent) -> SearchResult:
+    """Run, or continue, the search that a configuration describes.
+
+    Raises:
+        AutomlError: an input cannot be used, or the run folder belongs to another configuration.
+    """
+    from automl.stages.run import execute_run
+
+    folder = open_folder(config, run)
+    return SearchResult(execute_run(config, folder, listener), folder)
+
+
+def resume_run(
+    run: Path, *, workers: int | None = None, time: str | None = None, listener: Listener = silent
+) -> SearchResult:
+    """Continue an interrupted run; what its ledger holds is not evaluated again.
+
+    Raises:
+        AutomlError: the folder is no run folder, or its ledger is damaged.
+    """
+    from automl.stages.run import execute_run
+
+    stored = stored_config(run)
+    changes = {"time": time, **({} if workers is None else {"workers": workers})}
+    config = make_config({**stored.model_dump(), **changes})
+    return SearchResult(execute_run(config, run, listener), run)
+
+
+def open_run(run: Path | str) -> SearchResult:
+    """Return the result of a finished run.
+
+    Raises:
+        LedgerError: the folder holds no answer.
+    """
+    return SearchResult(read_answer(Path(run)), Path(run))
+
+
+def load(path: Path | str) -> Artifact:
+    """Return the deployable model of an artifact folder, its checksums verified; needs no search code.
+
+    Raises:
+        ArtifactError: the folder is incomplete, changed, or of another version.
+    """
+    from automl.artifact.load import load_artifact
+
+    return load_artifact(Path(path))
+
+
+def export_member(run: Path, member: str, out: Path, *, to: str) -> Path:
+    """Write a model of a run's front, ``best`` or an id, and return the file.
+
+    Raises:
+        LedgerError: the run has no such model.
+        ConfigError: unknown format.
+    """
+    result = open_run(run)
+    name = result.answer.best if member == "best" else member
+    if name is None:
+        raise LedgerError(
+            f"{run} has no model within its hard budgets; name one by id, see: automl show {run}"
+        )
+    found = result.answer.member(name)
+    if not found.artifact:
+        raise LedgerError(
+            f"model '{name}' of {run} has no artifact; choose one of the front: automl show {run}"
+        )
+    return FoundModel(found, run).export(out, to=to)
+
+
+def bench_models(
+    models: Sequence[str],
+    *,
+    data: str | None = None,
+    target: str = "openvino",
+    repeats: int = 100,
+    evaluation: int = 256,
+    threads: int | None = None,
+    batch: int = 1,
+) -> list[tuple[str, Measurement]]:
+    """Measure artifacts and untouched models again, interleaved; the first is the reference.
+
+    Raises:
+        AutomlError: a model, artifact or data cannot be used.
+    """
+    from automl.stages.bench import measure_side_by_side
+
+    return measure_side_by_side(
+        models, data=data, target=target, repeats=repeats, evaluation=evaluation, threads=threads, batch=batch
+    )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report: a target, model or strategy, and whether it can be used here."""
+
+    what: str
+    name: str
+    usable: bool
+    detail: str
+
+
+def diagnose() -> list[Finding]:
+    """Return which targets, models and strategies are usable on this machine, and why the others are not."""
+    from automl.models.zoo import ZOO
+    from automl.strategies.table import list_strategies
+    from automl.targets.table import doctor
+
+    findings = [
+        Finding(
+            "target",
+            r.name,
+            r.available,
+            "; ".join(p for p in (r.reason, r.device, ", ".join(r.float_types)) if p),
+        )
+        for r in doctor()
+    ]
+    for name, entry in ZOO.items():
+        missing = entry.missing()
+        detail = entry.summary if missing is None else missing
+        findings.append(Finding("model", name, missing is None, detail))
+    findings += [Finding("strategy", name, True, summary) for name, summary in list_strategies().items()]
+    return findings
+
+
+def report_run(run: Path, out: Path | None = None) -> Path:
+    """Write the HTML report of a run again and return its path.
+
+    Raises:
+        LedgerError: the run has no stored report data.
+    """
+    from automl.stages.report import rewrite_report
+
+    try:
+        return rewrite_report(Path(run), out)
+    except AutomlError:
+        raise
+    except OSError as error:
+        raise LedgerError(
+            f"cannot write the report of {run}: {error.strerror or error}; check the path"
+        ) from error

@@ -1,0 +1,130 @@
+"""Bench: models measured again, interleaved in one sitting, the first as the reference."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl.artifact.load import load_artifact
+from automl.core.errors import ConfigError
+from automl.core.measurement import Measurement
+from automl.core.measurement import Metric
+from automl.core.rng import child_seed
+from automl.data.loading import load_data
+from automl.evaluators.quality import quality_targets
+from automl.evaluators.quality import score
+from automl.models.loading import load_model
+from automl.searchspaces.trace import trace_model
+from automl.targets.onnx_export import export_onnx
+from automl.targets.qdq import apply_plan
+from automl.targets.table import make_target
+from automl.transforms.plan import QuantizationPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from automl.models.loaded import LoadedModel
+
+__all__ = ["measure_side_by_side"]
+
+PREDICT_BATCH = 8
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    file: Path
+    float_type: str
+    size_bytes: int
+    target: str
+
+
+def _artifact_entry(folder: Path, index: int, place: Path) -> tuple[_Entry, str]:
+    artifact = load_artifact(folder)
+    info = artifact.manifest.info
+    file = artifact.write_onnx(place / f"{index}.onnx")
+    entry = _Entry(str(folder), file, info.float_type, artifact.size_bytes, info.target)
+    return entry, str(info.config["model"])
+
+
+def _model_entry(model: LoadedModel, name: str, index: int, place: Path, target: str) -> _Entry:
+    base = export_onnx(trace_model(model.module, model.example_inputs))
+    file = place / f"{index}.onnx"
+    file.write_bytes(apply_plan(base, QuantizationPlan({}, {}), target).SerializeToString())
+    return _Entry(name, file, "f32", file.stat().st_size, target)
+
+
+def measure_side_by_side(
+    models: Sequence[str],
+    *,
+    data: str | None,
+    target: str,
+    repeats: int,
+    evaluation: int,
+    threads: int | None,
+    batch: int,
+) -> list[tuple[str, Measurement]]:
+    """Return (name, measurement) of each model: quality against the first, latency interleaved with it.
+
+    Args:
+        models: artifact folders, or names that ``load_model`` takes; an untouched model runs in f32.
+        data: evaluation data; the embedded default when None.
+        target: where models without an artifact are served; artifacts are served on it too.
+        repeats: timed runs of each.
+        evaluation: evaluation samples.
+        threads: threads of the runtime.
+        batch: batch size of the timing.
+
+    Raises:
+        ConfigError: the models do not share one original model.
+        AutomlError: a model, artifact or data cannot be used.
+    """
+    server = make_target(target, threads=threads, batch=batch)
+    with tempfile.TemporaryDirectory(prefix="automl-bench-") as temporary:
+        place = Path(temporary)
+        entries, specs = [], []
+        loaded: LoadedModel | None = None
+        for index, name in enumerate(models):
+            if (Path(name) / "manifest.json").exists():
+                entry, spec = _artifact_entry(Path(name), index, place)
+            else:
+                spec = name
+                loaded = load_model(name)
+                entry = _model_entry(loaded, name, index, place, target)
+            entries.append(entry)
+            specs.append(spec)
+        if len(set(specs)) > 1:
+            raise ConfigError(f"cannot compare models of different origin ({', '.join(sorted(set(specs)))})")
+        model = loaded or load_model(specs[0])
+        seed = child_seed(0, "data")
+        samples = load_data(data, model, calibration=1, evaluation=evaluation, seed=seed).evaluation
+        try:
+            inputs = samples.take(slice(0, batch)).inputs
+            timings = server.time([(e.file, e.float_type) for e in entries], inputs, repeats=repeats)
+            rows = []
+            reference = None
+            for entry, timing in zip(entries, timings, strict=True):
+                outputs = server.predict(
+                    entry.file, samples.inputs, float_type=entry.float_type, batch=PREDICT_BATCH
+                )
+                reference = outputs if reference is None else reference
+                quality = score(model.task, outputs[0], reference[0], quality_targets(model.task, samples))
+                latency = Metric(timing.median_ms, "ms", timing.low_ms, timing.high_ms, timing.repeats)
+                rows.append(
+                    (
+                        entry.name,
+                        Measurement(
+                            {
+                                **quality,
+                                "latency_ms": latency,
+                                "latency_p95_ms": Metric(timing.p95_ms, "ms", n=timing.repeats),
+                                "artifact_bytes": Metric(entry.size_bytes, "B"),
+                            }
+                        ),
+                    )
+                )
+        finally:
+            server.close()
+    return rows
