@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import TYPE_CHECKING
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -147,7 +148,7 @@ class Calibration:
                     {s: RowMoments(z[f"{t}{i}g"], z[f"{t}{i}m"], n) for i, (s, n) in enumerate(index[t])}
                     for t in ("moments", "held")
                 ]
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise ArtifactError(
                 f"calibration file '{path}' cannot be read ({error}); calibrate again"
             ) from error
@@ -257,7 +258,7 @@ class _Collector(fx.Interpreter):
     def _see_value(self, name: str, value: torch.Tensor) -> None:
         low, high = (float(t) for t in torch.aminmax(value))
         flat = value.reshape(-1)
-        step = max(1, flat.numel() // 1_000_003)
+        step = max(1, flat.numel() // 262_147)
         seen = self.values[name].add(flat[::step].numpy())
         self.values[name] = ValueHistogram(seen.counts, seen.reach, min(seen.low, low), max(seen.high, high))
 

@@ -39,7 +39,7 @@ class QuantizerSettings:
         grid_steps: points of every range grid.
         compensate_below: weights of fewer bits get error-compensating rounding.
         damping: least damping of a Gram matrix, relative to its mean diagonal.
-        scarcity: damping added per ratio of columns to calibration rows, so that heads fitted on few rows stay
+        scarcity: damping per ratio of columns to calibration rows, so that layers seen on few rows stay
             near the float weight.
         step_factors: multiples of the importance-weighted step at which a row is rounded; the best is kept.
         refine_passes: sweeps of coordinate descent after compensation.
@@ -142,7 +142,8 @@ class LayerRounder:
     """Rounds weights of one layer against one Gram matrix; the factorization is shared by all bits.
 
     Args:
-        gram: (groups, columns, columns) mean of the (centred, when a bias absorbs the mean) input outer products.
+        gram: (groups, columns, columns) mean outer product of the input rows, about their mean when a bias
+            takes the mean.
         count: rows behind the Gram matrix.
         settings: how hard to try.
     """

@@ -102,7 +102,7 @@ class Quantizer:
     def _constant(self, site: str, index: int) -> NDArray[np.float32]:
         node = self._nodes[site].args[index]
         value: Any = self.traced.module
-        for part in str(node.target).split("."):  # type: ignore[union-attr]
+        for part in str(node.target).split("."):
             value = getattr(value, part)
         array: NDArray[np.float32] = value.detach().cpu().float().numpy()
         return array

@@ -61,12 +61,14 @@ def lp_row_scales(
     rows = rows.astype(np.float32)
     low, high = code_limits(bits)
     top = max_row_scales(rows, bits)
+    reach = np.maximum(np.abs(rows).max(axis=1, keepdims=True), MIN_SCALE)
     best = np.full(len(rows), np.inf)
     scale = top.copy()
     for shrink in np.linspace(1.0, 0.2, steps):
         step = (top * np.float32(shrink))[:, None]
         error = np.abs(rows - np.clip(np.rint(rows / step), low, high) * step)
-        error = error * error if p == 2 else error**p
+        wide = error if p <= 8 else error.astype(np.float64) / reach
+        error = wide * wide if p == 2 else wide**p
         loss = (error if importance is None else error * importance).sum(axis=1)
         better = loss < best
         best[better] = loss[better]

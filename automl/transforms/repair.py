@@ -1,4 +1,4 @@
-"""Repair of a finalist: walk the float and the quantized network side by side and re-fit each layer in turn."""
+"""Repair of a finalist: walk the float and the quantized network side by side, re-fitting each layer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import fx
 
+from automl.core.errors import ModelError
 from automl.transforms.calibrate import ValueHistogram
 from automl.transforms.calibrate import choose_positions
 from automl.transforms.calibrate import held_out
 from automl.transforms.layer_rounding import LayerRounder
 from automl.transforms.layer_rounding import RoundedLayer
+from automl.transforms.layer_rounding import nearest_layer
 from automl.transforms.plan import ActivationQuantizer
 from automl.transforms.plan import QuantizationPlan
 from automl.transforms.plan import QuantizedWeight
@@ -72,7 +74,8 @@ class _Pair:
     def loss(self, weight: NDArray[Any]) -> NDArray[np.float64]:
         """Return each row's squared error up to a constant of the float output, (groups, rows)."""
         loss: NDArray[np.float64] = quadratic_error(weight, self.gram)
-        return loss - 2 * np.einsum("grc,grc->gr", weight, self.cross)
+        loss -= 2 * np.einsum("grc,grc->gr", weight, self.cross)
+        return loss
 
 
 def repair_plan(
@@ -160,7 +163,7 @@ class _Chain:
         histogram = ValueHistogram.empty()
         for chunk in self.real[name]:
             flat = chunk.reshape(-1)
-            histogram = histogram.add(flat[:: max(1, flat.numel() // 1_000_003)].numpy())
+            histogram = histogram.add(flat[:: max(1, flat.numel() // 262_147)].numpy())
         self.quantizers[name] = activation_quantizer(histogram, self.quantizer.settings)
 
     def _read(self, value: str, consumer: str, index: int) -> Any:
@@ -197,18 +200,19 @@ class _Chain:
             self.done.add(site)
             self._refit(site, node)
         constants = self._constants(site, node)
-        self.real[node.name] = [
-            self._call(node, lambda a, i=i: constants[a.name] if a.name in constants else real(i)(a))
-            for i in range(count)
-        ]
+
+        def repaired(i: int) -> Callable[[fx.Node], Any]:
+            return lambda a: constants[a.name] if a.name in constants else self._read(a.name, node.name, i)
+
+        self.real[node.name] = [self._call(node, repaired(i)) for i in range(count)]
 
     def _constants(self, site: str, node: fx.Node) -> dict[str, torch.Tensor]:
         quantized = self.weights[site]
         value = torch.from_numpy(dequantize_symmetric(quantized.codes, quantized.scale, quantized.group))
         index = 0 if self.quantizer.traced.graph.site(site).op == "embedding" else 1
-        constants = {node.args[index].name: value}  # type: ignore[union-attr]
+        constants = {_argument(node, index): value}
         if quantized.bias is not None:
-            constants[node.args[2].name] = torch.from_numpy(quantized.bias)  # type: ignore[union-attr]
+            constants[_argument(node, 2)] = torch.from_numpy(quantized.bias)
         return constants
 
     def _residual(self, node: fx.Node) -> tuple[str, str] | None:
@@ -260,7 +264,9 @@ class _Chain:
         target = _best_target(matrices, fit, judge)
         if old.bits < settings.compensate_below:
             fresh = LayerRounder(fit.gram, fit.count, settings).round(target, old.bits, group=old.group)
-            layer = layer.choose(fresh, judge.loss(fresh.values()) < judge.loss(layer.values()))
+        else:
+            fresh = nearest_layer(target, old.bits, settings, group=old.group)
+        layer = layer.choose(fresh, judge.loss(fresh.values()) < judge.loss(layer.values()))
         if centred:
             values = layer.values().astype(np.float64)
             both = _Pair(*(getattr(sums[0], k) + getattr(sums[1], k) for k in _Pair.__annotations__))
@@ -271,6 +277,13 @@ class _Chain:
         self.weights[site] = QuantizedWeight(
             layer.codes.reshape(shape), layer.scale, old.bits, old.group, bias if centred else old.bias
         )
+
+
+def _argument(node: fx.Node, index: int) -> str:
+    found = node.args[index]
+    if not isinstance(found, fx.Node):
+        raise ModelError(f"argument {index} of '{node.name}' is no value; trace the model again")
+    return found.name
 
 
 def _best_target(weight: NDArray[np.float64], fit: _Pair, judge: _Pair) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class SiteRows:
     padding: tuple[tuple[int, int], ...] = ()
     dilation: tuple[int, ...] = ()
 
-    def matrices(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    def matrices(self, weight: NDArray[Any]) -> NDArray[Any]:
         """Return a weight (or codes) as (groups, rows, columns)."""
         return weight.reshape(self.groups, self.rows, self.columns)
 

@@ -111,8 +111,14 @@ class PlanRunner(fx.Interpreter):
         return out
 
     @torch.inference_mode()
-    def logits(self, samples, batch=64):
-        return torch.cat([self.finish(0, {}, torch.from_numpy(x)) for (x,) in samples.batches(batch)])
+    def logits(self, samples, batch=32):
+        last = torch.channels_last
+        return torch.cat(
+            [
+                self.finish(0, {}, torch.from_numpy(x).to(memory_format=last))
+                for (x,) in samples.batches(batch)
+            ]
+        )
 
 
 def kl(reference, logits):
@@ -124,27 +130,48 @@ def accuracy(logits, samples):
     return 100 * float((logits.argmax(-1).numpy() == samples.labels).mean())
 
 
-@torch.inference_mode()
-def option_damage(runner, reference, samples, weights, batch=64):
-    """KL of each option alone, all activations at 8 bits, other weights as the runner's plan has them.
+def fisher_damage(traced, samples, weights, n_samples=128, seed=0):
+    """Half the mean squared derivative of log p(y) along each option's change of weight and bias.
 
-    weights: {site: {option: QuantizedWeight}}; returns {site: {option: kl}}; suffixes are re-run, not prefixes.
+    One backward pass a sample, y drawn from the float model's own softmax: {site: {option: damage}}.
     """
+    module = traced.module
+    rng = np.random.default_rng(seed)
     total = {s: dict.fromkeys(o, 0.0) for s, o in weights.items()}
-    first = {}
-    for start, (x,) in zip(range(0, len(samples), batch), samples.batches(batch), strict=True):
-        env, x = {}, torch.from_numpy(x)
-        for index, node in enumerate(runner.graph_nodes):
-            site = runner.sites.get(node.name)
-            if site in weights:
-                for option, weight in weights[site].items():
-                    key = site, option
-                    if key not in first:
-                        first[key] = runner.site_constants(site, weight)
-                    out = runner.finish(index, dict(env), x, first[key])
-                    total[site][option] += kl(reference[start : start + batch], out) * len(x) / len(samples)
-            runner.step(node, env, x)
+    parameters, change = {}, {}
+    for site, options in weights.items():
+        w, b = (getattr_path(module, f"{site}.{k}") for k in ("weight", "bias"))
+        for p in (w, b):
+            p.requires_grad_(True)
+        parameters[site] = w, b
+        change[site] = {
+            o: (
+                torch.from_numpy(dequantize_symmetric(q.codes, q.scale, q.group)) - w.detach(),
+                torch.from_numpy(q.bias) - b.detach(),
+            )
+            for o, q in options.items()
+        }
+    count = min(n_samples, len(samples))
+    for i in range(count):
+        out = module(torch.from_numpy(samples.inputs[0][i : i + 1]))
+        logp = functional.log_softmax(out[0] if isinstance(out, tuple) else out, -1)[0]
+        y = int(rng.choice(len(logp), p=(p := logp.detach().double().exp().numpy()) / p.sum()))
+        leaves = [p for pair in parameters.values() for p in pair]
+        grads = iter(torch.autograd.grad(logp[y], leaves))
+        for site in weights:
+            gw, gb = next(grads), next(grads)
+            for option, (dw, db) in change[site].items():
+                slope = float((gw * dw).sum() + (gb * db).sum())
+                total[site][option] += 0.5 * slope * slope / count
+    for w, b in parameters.values():
+        w.requires_grad_(False), b.requires_grad_(False)
     return total
+
+
+def getattr_path(module, path):
+    for part in path.split("."):
+        module = getattr(module, part)
+    return module
 
 
 def bits_of(site, option, bits):
@@ -168,7 +195,10 @@ def allocate(sites, damage, bits, budget):
     scale = max(cost) or 1.0
     answer = milp(
         np.array(cost) / scale,
-        constraints=[LinearConstraint(one, 1, 1), LinearConstraint(np.array(price)[None] / limit, -np.inf, 1)],
+        constraints=[
+            LinearConstraint(one, 1, 1),
+            LinearConstraint(np.array(price)[None] / limit, -np.inf, 1),
+        ],
         integrality=np.ones(n),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 1e-5, "time_limit": 20},
@@ -180,3 +210,12 @@ def allocate(sites, damage, bits, budget):
 
 def average_bits(sites, precisions, bits):
     return sum(bits_of(s, precisions[s.name], bits) for s in sites) / sum(s.n_weights for s in sites)
+
+
+def crops(n, seed=0):
+    """The product's own default: crops of photographs that installed packages ship; nothing of ImageNet."""
+    from automl.data.embedded import _crops
+    from automl.data.preprocessing import ImagePreprocessing
+
+    how = ImagePreprocessing((224, 224), mean=loaders.HALF[0], std=loaders.HALF[1])
+    return _crops(how, n, seed).read(np.arange(n))
