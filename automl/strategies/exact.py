@@ -59,10 +59,10 @@ class ExactSettings:
 
 
 class Exact:
-    """Proposes, in this order and each once:
+    """Proposes what the additive prices say is best, then what lies around it, each code once.
 
-    1. the optimum of the first objective within all priced budgets (within the hard ones alone, too, when soft
-       ones bind), or, when nothing fits, what comes nearest;
+    1. The optimum of the first objective within all priced budgets (with soft ones also within the hard ones
+       alone), or, when nothing fits, what comes nearest;
     2. further points of the additive front, the nearest to the budget first;
     3. codes one or two decisions from the optimum that still fit, the least damage first.
 
@@ -70,7 +70,7 @@ class Exact:
     otherwise HiGHS solves an integer program a point. Budgets on metrics without a table are not considered.
 
     Args:
-        problem: a problem with tables; the first objective must have one (any additive proxy may stand there).
+        problem: a problem with tables; the first objective must have one (an additive proxy may stand there).
         settings: see :class:`ExactSettings`; its defaults when None.
 
     Raises:
@@ -157,7 +157,7 @@ class Exact:
 
     @property
     def _separable(self) -> bool:
-        """Whether the dynamic program applies to the front of the first objective against the swept metric."""
+        """Whether the dynamic program gives the front of the first objective against the swept metric."""
         coupled = any(self._tables.pairwise.get(m) for m in (self._minimize, self._sweep) if m)
         return self._sweep is not None and not coupled and not self._space.conditions
 
@@ -202,13 +202,12 @@ class Exact:
             if position is None:
                 self._note(limits, MilpSolution(None, np.nan, np.inf, "infeasible"), "frontier")
                 return None
-            if self._front.exact:
-                value = float(self._front.values[position]) + self._tables.constant.get(self._minimize, 0.0)
-                code = self._front.codes(np.array([position]))[0]
-                self._note(limits, MilpSolution(code, value, 0.0, "optimal"), "frontier")
-                return code
-            code = self._front.codes(np.array([position]))[0]
-            return self._polished(code, limits)
+            code: NDArray[np.int64] = self._front.codes(np.array([position]))[0]
+            if not self._front.exact:
+                return self._polished(code, limits)
+            value = float(self._front.values[position]) + self._tables.constant.get(self._minimize, 0.0)
+            self._note(limits, MilpSolution(code, value, 0.0, "optimal"), "frontier")
+            return code
         return self._solve({self._minimize: 1.0}, limits, 0.0).code
 
     def _polished(self, code: NDArray[np.int64], limits: Mapping[str, float]) -> NDArray[np.int64]:
@@ -231,7 +230,7 @@ class Exact:
         return _stack(found, len(self._space))
 
     def _cheapest(self) -> list[NDArray[np.int64]]:
-        """Return codes for budgets nothing meets: least summed cost in units of the limits, then each alone."""
+        """Return codes for budgets that nothing meets: least sum of cost / limit, then each cost alone."""
         weights = {m: 1.0 / (abs(limit) or 1.0) for m, limit in self._hard.items()}
         rows = [weights] if len(weights) == 1 else [weights, *({m: w} for m, w in weights.items())]
         solutions = [self._solve(row, {}, 0.0).code for row in rows if row]
@@ -245,7 +244,7 @@ class Exact:
         return self._swept_points()
 
     def _front_points(self) -> NDArray[np.int64]:
-        """Return points of the additive front: half of them nearest to the budget, half spread over the front."""
+        """Return points of the additive front: half of them nearest to the budget, half spread over it."""
         costs, wanted = self._front.costs, self._settings.front_points
         spread = np.unique(np.linspace(0, len(costs) - 1, min(wanted, len(costs))).round().astype(np.int64))
         if self._sweep not in self._limits:
@@ -308,7 +307,7 @@ def _checked_tables(problem: Problem) -> AdditiveTables:
 
 
 def _limits(problem: Problem, *, hard_only: bool) -> dict[str, float]:
-    """Return metric -> upper limit of the minimized prediction, the tightest where budgets repeat a metric."""
+    """Return metric -> upper limit of the minimized prediction, the tightest of several."""
     tables, limits = problem.tables, dict[str, float]()
     for budget in problem.budgets:
         if tables is None or budget.metric not in tables.unary or (hard_only and not budget.hard):

@@ -58,9 +58,9 @@ def near_optimal_codes(
 ) -> NDArray[np.int64]:
     """Return up to ``count`` codes at one or two decisions from ``code`` within ``limits``, best first.
 
-    Two-decision moves come from the 400 single moves that harm least or gain most, and are ranked by their summed
-    differences; the limits are then checked by the full prediction. When the code itself breaks a limit, its
-    excess is allowed.
+    Two-decision moves come from the 400 single moves that change the metric least, and are ranked by their
+    summed differences; the limits are then checked by the full prediction. When the code itself breaks a
+    limit, its excess is allowed.
 
     Args:
         tables: additive prices.
@@ -98,10 +98,8 @@ def near_optimal_codes(
     order = np.argsort(score, kind="stable")[: 4 * count]
     codes = np.repeat(code[None], len(order), axis=0)
     for row, index in enumerate(order):
-        if index < len(ones):
-            chosen = [ones[index]]
-        else:
-            chosen = [first[index - len(ones)], second[index - len(ones)]]
+        pair = index - len(ones)
+        chosen = [ones[index]] if pair < 0 else [first[pair], second[pair]]
         codes[row, columns[chosen]] = options[chosen]
     within = np.ones(len(codes), dtype=bool)
     for metric, limit in limits.items():

@@ -1,1 +1,1 @@
-"""See the module docstrings in this package."""
+"""For plug-in authors: conformance suites to subclass and synthetic problems to run them on."""

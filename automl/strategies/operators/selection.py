@@ -13,7 +13,14 @@ from automl.core.dominance import constrained_order
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CrowdingSurvival", "Survival", "crowding_survival", "tournament"]
+__all__ = [
+    "CrowdingSurvival",
+    "FocusedSurvival",
+    "Survival",
+    "crowding_survival",
+    "focused_survival",
+    "tournament",
+]
 
 
 class Survival(Protocol):
@@ -60,6 +67,50 @@ class CrowdingSurvival:
     ) -> NDArray[np.int64]:
         """Return the rows that live, best first, at most ``size``."""
         return crowding_survival(points, violations, size)
+
+
+def focused_survival(
+    points: NDArray[np.float64], violations: NDArray[np.float64], size: int, *, focus: float = 0.5
+) -> NDArray[np.int64]:
+    """Return survivors of which a share is chosen by the first objective alone, best first.
+
+    A budget turns one end of the front into the answer. Crowding keeps only the end itself there, while what
+    improves it is bred from many candidates close to it; the reserved share keeps those.
+
+    Args:
+        points: (n, n_objectives), minimized; the first column is the quality.
+        violations: (n,), total violation of the hard budgets; 0 when feasible.
+        size: how many survive.
+        focus: share of the survivors chosen by (violation, first objective); the others as by
+            :func:`crowding_survival`. Both lists are interleaved, so a tournament favours the heads of both.
+    """
+    spread = crowding_survival(points, violations, len(points))
+    excess = np.maximum(violations, 0.0)
+    corner = np.lexsort((np.argsort(spread), points[:, 0], excess))
+    if focus <= 0.0:
+        return spread[:size]
+    if focus >= 1.0:
+        return corner[:size]
+    turn = np.arange(len(points))
+    key = np.empty(len(points))
+    key[spread] = (turn + 1.0) / (1.0 - focus)
+    corner_key = np.empty(len(points))
+    corner_key[corner] = (turn + 1.0) / focus
+    merged: NDArray[np.int64] = np.lexsort((corner_key, np.minimum(key, corner_key)))[:size]
+    return merged
+
+
+@dataclass(frozen=True)
+class FocusedSurvival:
+    """See :func:`focused_survival`."""
+
+    focus: float = 0.5
+
+    def __call__(
+        self, points: NDArray[np.float64], violations: NDArray[np.float64], size: int
+    ) -> NDArray[np.int64]:
+        """Return the rows that live, best first, at most ``size``."""
+        return focused_survival(points, violations, size, focus=self.focus)
 
 
 def tournament(
