@@ -83,7 +83,7 @@ def bootstrap_interval(totals: NDArray[np.float64], weights: NDArray[np.float64]
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return log probabilities along the last axis, in the type of ``logits``."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
+    shifted: NDArray[np.floating] = logits - logits.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
 

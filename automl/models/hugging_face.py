@@ -53,7 +53,7 @@ def load_folder(
     config = _read_json(folder / "config.json")
     architecture = (config.get("architectures") or [""])[0]
     _check_files(folder)
-    if architecture.endswith("ForCausalLM"):
+    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
         causal = _from_pretrained("AutoModelForCausalLM", folder)
         tokens = token_count(shapes, 128, _limit(config), name)
         examples = example_tokens(1, tokens, int(config["vocab_size"]))
