@@ -159,11 +159,6 @@ def parse_budget(text: str) -> Budget:
         raise BudgetError(
             f"budget '{text}': '{number}' is not a number; give a value such as 5ms or 0.6x"
         ) from error
-    if not (limit > 0 or (limit == 0 and name == "drop")) or not math.isfinite(limit):
-        raise BudgetError(
-            f"budget '{text}': the limit must be {'at least' if name == 'drop' else 'greater than'} zero and "
-            f"finite; give a value such as {_EXAMPLES[name]}"
-        )
     relative = name in _RELATIVE and unit in {"x", "%"}
     if relative:
         limit *= 0.01 if unit == "%" else 1.0
@@ -175,6 +170,11 @@ def parse_budget(text: str) -> Budget:
             near = did_you_mean(unit, allowed) if unit else ""
             raise BudgetError(f"budget '{text}': {given}{near}; use one of {', '.join(allowed)}")
         limit *= units[unit]
+    if not (limit > 0 or (limit == 0 and name == "drop")) or not math.isfinite(limit):
+        raise BudgetError(
+            f"budget '{text}': the limit must be {'at least' if name == 'drop' else 'greater than'} zero and "
+            f"finite; give a value such as {_EXAMPLES[name]}"
+        )
     at_least = operator == ">="
     higher_is_better = name in {"accuracy", "agreement", "cosine", "psnr"}
     if operator == "=":

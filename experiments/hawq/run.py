@@ -1,6 +1,6 @@
 """HAWQ-V3's 18 bit-allocation problems: exact, frontier program and evolution against the published answers.
 
-Run: ``python experiments/hawq/run.py [--seeds 5] [--evaluations 20000]``; writes results.json beside this file.
+Run: ``python experiments/hawq/run.py [--seeds 5] [--evaluations 20000]``; writes results.json beside it.
 The data (``hawq_v3_ilp.json``) is found through AUTOML_SHARED_DATA or ``../shared/data`` beside the
 checkout.
 """
