@@ -210,6 +210,8 @@ def _index(
             values[node.name] = renamed.get(node.name, node.name)
     boundary = set(values.values())
     members = {name: _members(value, producer, boundary) for name, value in values.items()}
+    new_names = _value_names(graph, members)
+    members = {name: tuple(new_names[m] for m in nodes) for name, nodes in members.items()}
     by_name = {n.name: n for n in graph.node}
     uses: dict[str, tuple[OnnxUse, ...]] = {}
     for site in traced.graph.sites:
@@ -224,6 +226,20 @@ def _index(
         uses[site.name] = tuple(found)
     unresolved = tuple(n.name for n in traced.graph.nodes if n.name not in values and n.op != "output")
     return BaseOnnx(proto, constants, uses, values, members, unresolved, traced.dynamic_batch)
+
+
+def _value_names(graph: onnx.GraphProto, members: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Name every node after the model-graph value it computes, so that a runtime's profile can be read.
+
+    The node that produces value ``v`` becomes ``v``, the nodes before it ``v/1``, ``v/2`` and so on.
+    """
+    new_names: dict[str, str] = {}
+    for value, nodes in members.items():
+        for position, node in enumerate(reversed(nodes)):
+            new_names.setdefault(node, value if position == 0 else f"{value}/{position}")
+    for node in graph.node:
+        node.name = new_names.setdefault(node.name, f"constant/{node.name}")
+    return new_names
 
 
 def _members(value: str, producer: Mapping[str, onnx.NodeProto], boundary: set[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,10 +125,15 @@ class OnnxRuntimeModel:
                 "op": facts[node].get("op_name", ""),
                 "precision": _precision(facts[node]),
                 "ms": float(np.mean(spent[warm:])) if len(spent) > warm else float(np.mean(spent)),
-                "origins": [node],
+                "origins": [_origin(node)],
             }
             for node, spent in times.items()
         ]
+
+
+def _origin(node: str) -> str:
+    """Return the model-graph value in a node name of the optimized graph."""
+    return re.sub(r"(_nchwc|_token_\d+|_quant|\.q\d+)+$", "", node.partition("/")[0])
 
 
 def _precision(facts: dict[str, Any]) -> str:

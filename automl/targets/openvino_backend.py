@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -92,7 +93,10 @@ class OpenVinoModel:
         return lambda: self._request.infer()
 
     def profile(self, inputs: Arrays, repeats: int) -> list[dict[str, Any]]:
-        """Return executed nodes; the runtime keeps running means, so the warm-up's share is taken out."""
+        """Return executed nodes; a node the runtime inserted has the origins of what it reads.
+
+        The runtime keeps running means, so the warm-up's share is taken out.
+        """
         warm = 3
         run = self.bind(inputs)
         for _ in range(warm):
@@ -102,19 +106,24 @@ class OpenVinoModel:
             run()
         after = self._means()
         nodes = []
-        for node in self._compiled.get_runtime_model().get_ops():
+        origins: dict[str, list[str]] = {}
+        for node in self._compiled.get_runtime_model().get_ordered_ops():
             facts = {k: v.astype(str) for k, v in node.get_rt_info().items() if k in _FACTS}
             name = node.get_friendly_name()
+            origins[name] = _origins(facts.get("originalLayersNames", "")) or [
+                origin
+                for value in node.inputs()
+                for origin in origins.get(value.get_source_output().get_node().get_friendly_name(), ())
+            ]
             if facts.get("layerType") in _SILENT or name not in after:
                 continue
             total = after[name] * (warm + repeats) - before.get(name, 0.0) * warm
-            origins = [o for o in facts.get("originalLayersNames", "").split(",") if o]
             entry = {
                 "name": name,
                 "op": facts.get("layerType", ""),
                 "precision": facts.get("runtimePrecision", ""),
                 "ms": max(total / repeats, 0.0),
-                "origins": origins,
+                "origins": origins[name],
             }
             nodes.append((int(facts.get("execOrder", 0)), entry))
         return [entry for _, entry in sorted(nodes, key=lambda pair: pair[0])]
@@ -122,6 +131,16 @@ class OpenVinoModel:
     def _means(self) -> dict[str, float]:
         infos = self._request.get_profiling_info()
         return {i.node_name: i.real_time.total_seconds() * 1e3 for i in infos}
+
+
+def _origins(layers: str) -> list[str]:
+    """Return the model-graph values among fused layers, once each; generated names are left out."""
+    found: dict[str, None] = {}
+    for layer in layers.split(","):
+        value = re.sub(r"\.q\d+$", "", layer.partition("/")[0])
+        if value and not re.fullmatch(r"[A-Z]\w*|n\d+(_\d+)?|constant|.*\.(scale|zero|codes)", value):
+            found[value] = None
+    return list(found)
 
 
 _FACTS = ("layerType", "runtimePrecision", "originalLayersNames", "execOrder")

@@ -32,6 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_plan"]
 
+#: Ops whose output holds codes of the same grid as their input.
+_KEEP_CODES = (
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "MaxPool",
+    "Pad",
+    "Identity",
+    "Slice",
+)
+
 _RUNTIMES = ("onnxruntime", "openvino")
 
 
@@ -57,8 +70,23 @@ def apply_plan(base: BaseOnnx, plan: QuantizationPlan, target_name: str) -> onnx
         if site not in base.uses:
             raise EvaluationError(unknown_name("site", site, base.uses))
         for use in base.uses[site]:
-            edit.add_weight(site, use, weight, plan)
+            edit.add_weight(site, use, weight)
     return edit.finish()
+
+
+def _rewire(node: onnx.NodeProto, old: str, new: str) -> None:
+    for slot, name in enumerate(node.input):
+        if name == old:
+            node.input[slot] = new
+
+
+def _small_constants(graph: onnx.GraphProto, base: BaseOnnx) -> dict[str, NDArray[Any]]:
+    """Return the constants that paddings may be filled with."""
+    found = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    return {**found, **{n: a for n, a in base.constants.items() if a.size == 1}}
 
 
 class _Edit:
@@ -73,28 +101,63 @@ class _Edit:
         self._front: list[onnx.NodeProto] = []
         self._after: dict[str, list[onnx.NodeProto]] = {}
         self._constants: dict[str, TensorProto] = {}
+        self._made: dict[tuple[str, float, int, int], str] = {}
+        self._quantizers: dict[str, ActivationQuantizer] = {}
+        self._producer = {o: n for n in self._model.graph.node for o in n.output}
+        self._small = _small_constants(self._model.graph, base)
 
     def add_activations(self, plan: QuantizationPlan) -> None:
         """Put one quantizer pair on each quantized value and make the plan's consumers read it."""
-        made: dict[tuple[str, float, int, int], str] = {}
         for (value, consumer), quantizer in plan.edges.items():
             source = self._base.values.get(value)
             if source is None or consumer not in self._base.members:
                 raise EvaluationError(
                     f"the read of '{value}' by '{consumer}' cannot be quantized: not in the exported graph"
                 )
-            key = (source, float(quantizer.scale), int(quantizer.zero_point), quantizer.bits)
-            if key not in made:
-                made[key] = self._quantize(source, quantizer, len(made))
-            changed = False
-            for member in self._base.members[consumer]:
-                node = self._nodes[member]
-                for slot, name in enumerate(node.input):
-                    if name == source:
-                        node.input[slot] = made[key]
-                        changed = True
-            if not changed:
+            readers = [self._nodes[m] for m in self._base.members[consumer]]
+            readers = [n for n in readers if source in n.input]
+            if not readers:
                 raise EvaluationError(f"'{consumer}' does not read '{value}' in the exported graph")
+            out = self._quantized(source, quantizer)
+            for node in readers:
+                _rewire(node, source, out)
+        self._hoist_above_pads()
+
+    def _quantized(self, source: str, quantizer: ActivationQuantizer) -> str:
+        """Return the quantized counterpart of a value, one for each distinct quantizer."""
+        key = (source, float(quantizer.scale), int(quantizer.zero_point), quantizer.bits)
+        if key not in self._made:
+            self._made[key] = self._quantize(source, quantizer, len(self._made))
+            self._quantizers[self._made[key]] = quantizer
+        return self._made[key]
+
+    def _hoist_above_pads(self) -> None:
+        """Quantize before a zero padding instead of after it: the same function, since 0.0 is exact.
+
+        Runtimes fold the padding into the integer convolution only in this order.
+        """
+        outputs = {o.name for o in self._model.graph.output}
+        for (value, *_), out in list(self._made.items()):
+            pad = self._producer.get(value)
+            if pad is None or pad.op_type != "Pad" or value in outputs or not self._pads_zero(pad):
+                continue
+            if any(value in n.input for n in self._nodes.values()):
+                continue  # somebody reads the padded value in float, or through another quantizer
+            others = [k for k in self._made if k[0] == value]
+            if len(others) > 1:
+                continue
+            del self._after[value], self._made[others[0]]
+            pad.input[0] = self._quantized(pad.input[0], self._quantizers.pop(out))
+            for node in self._nodes.values():
+                _rewire(node, out, value)
+
+    def _pads_zero(self, pad: onnx.NodeProto) -> bool:
+        if any(a.name == "mode" and a.s != b"constant" for a in pad.attribute):
+            return False
+        if len(pad.input) < 3 or not pad.input[2]:
+            return True
+        fill = self._small.get(pad.input[2])
+        return fill is not None and not np.any(fill)
 
     def _quantize(self, source: str, quantizer: ActivationQuantizer, index: int) -> str:
         if quantizer.bits != 8:
@@ -113,7 +176,7 @@ class _Edit:
         self._after.setdefault(source, []).extend(pair)
         return f"{stem}.out"
 
-    def add_weight(self, site: str, use: OnnxUse, weight: QuantizedWeight, plan: QuantizationPlan) -> None:
+    def add_weight(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> None:
         """Replace the weight and, where needed, the bias of one application of a site."""
         node = self._nodes[use.node]
         if weight.group and use.op not in ("MatMul", "Gemm", "Gather"):
@@ -122,7 +185,7 @@ class _Edit:
             node.input[use.slot] = self._grouped(site, use, weight)
         else:
             node.input[use.slot] = self._per_channel(site, use, weight)
-        self._bias(site, use, weight, plan)
+        self._bias(site, use, weight)
 
     def _per_channel(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> str:
         """Int8 codes and one scale per output channel."""
@@ -160,7 +223,7 @@ class _Edit:
             )
         return out
 
-    def _bias(self, site: str, use: OnnxUse, weight: QuantizedWeight, plan: QuantizationPlan) -> None:
+    def _bias(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> None:
         """Write a corrected bias, and in ONNX Runtime's form: int32 on the grid of the products."""
         bias = weight.bias
         if bias is None and use.bias is not None:
@@ -168,8 +231,8 @@ class _Edit:
         if bias is None or use.op == "Gather":
             return
         name = f"{site}.bias.new"
-        quantizer = self._input_quantizer(use, plan)
-        if self._runtime == "onnxruntime" and use.op in ("Conv", "Gemm") and quantizer is not None:
+        quantizer = self._input_quantizer(use)
+        if self._runtime == "onnxruntime" and not weight.group and quantizer is not None:
             step = (np.float32(quantizer.scale) * weight.scale.reshape(-1)).astype(np.float32)
             codes = np.clip(np.rint(bias / step), -(2**31) + 1, 2**31 - 1).astype(np.int32)
             names = [
@@ -199,8 +262,15 @@ class _Edit:
             self._after.setdefault(node.output[0], []).append(add)
             self._after[node.output[0]].extend(self._after.pop(out, []))
 
-    def _input_quantizer(self, use: OnnxUse, plan: QuantizationPlan) -> ActivationQuantizer | None:
-        return next((q for (_, consumer), q in plan.edges.items() if consumer == use.reader), None)
+    def _input_quantizer(self, use: OnnxUse) -> ActivationQuantizer | None:
+        """Return the quantizer of what the site reads, sought upwards through ops that keep codes valid."""
+        value = self._nodes[use.node].input[0]
+        while value not in self._quantizers:
+            node = self._producer.get(value)
+            if node is None or node.op_type not in _KEEP_CODES:
+                return None
+            value = node.input[0]
+        return self._quantizers[value]
 
     def _constant(self, name: str, array: NDArray[Any] | np.generic) -> str:
         if name not in self._constants:

@@ -5,9 +5,9 @@ Start it with ``python -m automl.targets.worker openvino`` (or ``onnxruntime``);
 
 Protocol, both directions: one JSON line, then the raw bytes of the arrays that its ``arrays`` field describes
 as ``[dtype, shape]`` pairs. A request has ``command`` and its arguments; a reply has ``ok`` and either the
-result or ``error``. A command that fails is answered and the worker lives on. The real standard output belongs
-to the protocol alone: whatever native libraries print goes to standard error. The worker ends when its input
-ends or its parent is gone.
+result or ``error``. A command that fails is answered and the worker lives on. The real standard output
+belongs to the protocol alone: whatever native libraries print goes to standard error. The worker ends when
+its input ends or its parent is gone.
 """
 
 from __future__ import annotations
