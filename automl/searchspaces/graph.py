@@ -31,8 +31,8 @@ class GraphNode:
         name: name of the value it produces.
         op: short operator name: ``conv``, ``linear``, ``matmul``, ``embedding``, ``add``, ``mul``, ``relu``,
             ``clamp``, ``max_pool``, ``mean``, ``avg_pool``, ``flatten``, ``reshape``, ``transpose``,
-            ``concat``, ``pad``, ``softmax``, ``layer_norm``, ``gelu``, ``input``, ``constant``, ``output``, or
-            the ATen name.
+            ``concat``, ``pad``, ``softmax``, ``layer_norm``, ``gelu``, ``input``, ``constant``, ``output``,
+            or the ATen name.
         inputs: names of the values it reads, in order.
         shape: shape of the produced value with the example input, batch first.
         site: the site whose weight it applies, or None.

@@ -167,7 +167,8 @@ class SearchSpace:
         if not rows:
             return np.empty((0, len(self)), dtype=np.int64)
         moved = np.unique(self.repair(np.array(rows)), axis=0)
-        return moved[~(moved == code).all(axis=1)]
+        others: NDArray[np.int64] = moved[~(moved == code).all(axis=1)]
+        return others
 
     def uniform(self, kind: str, option: Option) -> Candidate:
         """Return the default with ``option`` wherever a dimension of ``kind`` offers it."""
