@@ -63,7 +63,7 @@ class _Axis:
 
     @property
     def title(self) -> str:
-        better = " (higher is better)" if is_maximized(self.name) else ""
+        better = " (higher is better)" if is_maximized(self.name) else " (lower is better)"
         return f"{metric_label(self.name)}{', ' + self._unit if self._unit else ''}{better}"
 
 

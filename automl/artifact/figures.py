@@ -12,6 +12,7 @@ _LABELS = {
     "predicted_latency_ms": "latency (predicted)",
     "size_bytes": "size",
     "memory_bytes": "memory",
+    "artifact_bytes": "artifact on disk",
     "macs": "multiply-accumulates",
     "bops": "bit operations",
     "weight_bits": "bits per weight",
@@ -20,7 +21,7 @@ _LABELS = {
     "drop": "quality lost",
 }
 _FRACTIONS = ("accuracy", "agreement", "drop", "cosine")
-_SCALED = {"size_bytes": "B", "memory_bytes": "B", "macs": "", "bops": ""}
+_SCALED = {"size_bytes": "B", "memory_bytes": "B", "artifact_bytes": "B", "macs": "", "bops": ""}
 
 
 def metric_label(name: str) -> str:

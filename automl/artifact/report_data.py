@@ -48,6 +48,10 @@ class BudgetLine:
     hard: bool = True
     at_least: bool = False
 
+    def holds(self, value: float) -> bool:
+        """Return whether ``value`` of the metric is within the limit."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
 
 @dataclass(frozen=True)
 class ReportTrial:
@@ -61,7 +65,7 @@ class ReportTrial:
         fidelity: ``subset``, ``full`` or ``confirmed``.
         metrics: measured metrics; empty when it failed.
         predicted: metric -> what the models predicted before it was measured.
-        budgets: budget text -> whether it holds.
+        budgets: budget text -> whether it holds; worked out from the measured metrics when empty.
         on_front: whether it is on the measured front.
         pick: whether it is the answer.
         failure: the reason when it failed.
@@ -214,7 +218,7 @@ class ReportData:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON for the page: values, and every measured figure also as text."""
         body = asdict(self)
-        names = dict.fromkeys(name for trial in self.trials for name in trial.metrics)
+        names = dict.fromkeys([*self.objectives, *(name for t in self.trials for name in t.metrics)])
         body["metrics"] = {
             name: {
                 "label": metric_label(name),
@@ -225,6 +229,11 @@ class ReportData:
             for name in names
         }
         for row, trial in zip(body["trials"], self.trials, strict=True):
+            row["budgets"] = dict(trial.budgets) or {
+                b.text: b.holds(trial.metrics[b.metric].value)
+                for b in self.budgets
+                if trial.number > 0 and b.metric in trial.metrics
+            }
             for name, metric in trial.metrics.items():
                 row["metrics"][name]["text"] = format_metric(name, metric.value)
                 row["metrics"][name]["low_text"] = format_metric(name, metric.low)

@@ -27,6 +27,15 @@ def test_choices_belong_to_front_members():
         replace(data, choices={**data.choices, 1: data.choices[55]})
 
 
+def test_budgets_of_unconfirmed_trials_come_from_their_figures():
+    data = example_run()
+    trials = tuple(replace(t, budgets={}) for t in data.trials)
+    rows = {r["number"]: r for r in replace(data, trials=trials).to_json()["trials"]}
+    assert rows[15]["budgets"] == {"latency=0.7x": True, "accuracy>=0.84": True}
+    assert rows[65]["budgets"] == {"latency=0.7x": False, "accuracy>=0.84": True}
+    assert rows[29]["budgets"] == {}
+
+
 def test_two_objectives_are_needed():
     with pytest.raises(ConfigError, match="two objectives"):
         replace(example_run(), objectives=("latency_ms",))

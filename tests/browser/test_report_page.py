@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from automl.artifact.report import write_report
+from automl.artifact.report_data import ReportData
+from automl.artifact.report_data import ReportTrial
+from automl.core.measurement import Metric
 from tests.artifact.runs import example_run
 from tests.browser import chromium
 
@@ -89,22 +93,39 @@ def test_an_address_that_names_no_trial_falls_back_to_the_pick(tmp_path):
     assert "Trial 55" in _open(tmp_path, example_run(), "#trial=99999").text
 
 
-@pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "{{data}} & \u2028"]
-)
-def test_user_names_are_text(tmp_path, name):
-    page = _open(tmp_path, example_run(title=name, n_trials=80))
-    assert any(name in text for text in page.text)
+def test_user_text_stays_text(tmp_path):
+    hostile = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "{{data}} & \u2028")
+    data = replace(example_run(title=hostile[0]), subtitle=hostile[1], notes=hostile, config=(hostile[:2],))
+    page = _open(tmp_path, data)
+    assert hostile[0] in page.text
+    assert all(page.text.count(text) >= 1 for text in hostile)
     assert not [a for tag, a in page.elements if tag == "img"]
     assert sum(tag == "script" for tag, _ in page.elements) == 2
 
 
 def test_a_run_of_trial_zero_alone_still_draws(tmp_path):
-    from automl.artifact.report_data import ReportData
-
     whole = example_run()
     page = _open(tmp_path, ReportData("m", "s", whole.objectives, whole.trials[:1]))
     assert "Trial 0" in page.text
+    assert next(a for tag, a in page.elements if tag == "body")["data-ready"] == "1"
+
+
+def test_a_loss_that_trial_zero_does_not_have_still_draws(tmp_path):
+    whole = example_run(n_trials=80)
+    trials = tuple(
+        replace(
+            t, metrics={k: Metric(0.0) if t.number == 0 and k == "kl" else m for k, m in t.metrics.items()}
+        )
+        for t in whole.trials
+    )
+    page = _open(tmp_path, replace(whole, objectives=("latency_ms", "kl"), trials=trials))
+    assert next(a for tag, a in page.elements if tag == "body")["data-ready"] == "1"
+    assert "KL divergence, nat (lower is better)" in page.text
+
+
+def test_a_run_whose_trials_all_failed_still_draws(tmp_path):
+    page = _open(tmp_path, ReportData("m", "s", ("latency_ms", "kl"), (ReportTrial(0, "d", failure="lost"),)))
+    assert "Trial 0 failed" in page.text
     assert next(a for tag, a in page.elements if tag == "body")["data-ready"] == "1"
 
 

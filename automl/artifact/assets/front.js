@@ -3,7 +3,7 @@
 
 const axisTitle = (data, name) => {
   const m = data.metrics[name];
-  return m.label + (m.unit ? ", " + m.unit : "") + (m.maximize ? " (higher is better)" : "");
+  return m.label + (m.unit ? ", " + m.unit : "") + (m.maximize ? " (higher is better)" : " (lower is better)");
 };
 const axisFormat = (data, name) => (v) => {
   const scaled = v * data.metrics[name].factor;

@@ -18,7 +18,8 @@ function kpis(data) {
     if (before) {
       const m = data.metrics[name], d = (now.value - before.value) * (m.maximize ? 1 : -1);
       tone = d > 0 ? "good" : d < 0 ? (m.maximize ? "warn" : "bad") : "muted";
-      small = m.maximize ? `${signed((now.value - before.value) * m.factor, 2)}${m.unit === "%" ? " pts" : " " + m.unit}` : `${ratio(now.value, before.value).toFixed(2)}\u00d7`;
+      const relative = m.maximize ? null : ratio(now.value, before.value);
+      small = relative === null ? `${signed((now.value - before.value) * m.factor, 2)}${m.unit === "%" ? " pts" : " " + m.unit}` : `${relative.toFixed(2)}\u00d7`;
       note = `untouched model: ${before.text}`;
     }
     box(data.metrics[name].label, now.text, small, tone, note);
