@@ -241,7 +241,7 @@ class _Progress:
     def update(self, trials: Sequence[Trial]) -> float:
         """Take the trials of the search so far and return the hypervolume of the feasible ones."""
         measured = [t.measurement for t in trials if t.measurement is not None]
-        violations = np.array([total_violation(self._budgets, m) for m in measured])
+        violations = np.array([total_violation(self._budgets, m) for m in measured], dtype=np.float64)
         points = losses(self._run.objectives, measured)[violations <= 0]
         volume, least = hypervolume(points, self._reference), float(violations.min(initial=np.inf))
         better = volume > self._volume * (1 + 1e-12) or least < self._least_violation

@@ -28,7 +28,7 @@ def serve(connection: Connection[Any, Any]) -> None:
         sys.path[:] = connection.recv()
         setup, work = connection.recv()
         state = setup()
-    except EOFError:
+    except (EOFError, ConnectionError):
         return
     except Exception as error:  # noqa: BLE001  the worker boundary: every reason travels back as text
         connection.send((ReportKind.SETUP_FAILED, failure_text(error), 0.0))
@@ -37,7 +37,7 @@ def serve(connection: Connection[Any, Any]) -> None:
     while True:
         try:
             payload = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         start = time.perf_counter()
         try:
