@@ -69,9 +69,10 @@ def npz_file(path: Path, model: ModelInputs) -> Source:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"'{path}' is a single array; write it with numpy.savez(images=...)")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"'{path}' is a single array; write it with numpy.savez(images=...)")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except _DAMAGE as error:
         if isinstance(error, DataError):

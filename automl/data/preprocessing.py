@@ -81,7 +81,8 @@ def preprocess(image: Image.Image, how: ImagePreprocessing) -> NDArray[np.float3
     if image.size != (width, height):
         tall, wide = math.floor(height / how.crop_pct), math.floor(width / how.crop_pct)
         factor = max(tall / image.height, wide / image.width)
-        resized = (max(wide, round(image.width * factor)), max(tall, round(image.height * factor)))
+        # Rounded down, as torchvision does, so that crops fall on the same pixels.
+        resized = (max(wide, int(image.width * factor)), max(tall, int(image.height * factor)))
         image = image.resize(resized, how.resampling)
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         image = image.crop((left, top, left + width, top + height))
