@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from automl.core.errors import SpaceError
@@ -59,7 +60,7 @@ class Dimension:
         if not self.sites:
             object.__setattr__(self, "sites", (self.site,))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The dimension's unique name."""
         return dimension_name(self.kind, self.site)

@@ -55,7 +55,7 @@ class ExactSettings:
     neighbours: int = 64
     seconds: float = 10.0
     sweep_gap: float = 1e-4
-    max_bins: int = 8192
+    max_bins: int = 4096
 
 
 class Exact:

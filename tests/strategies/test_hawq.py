@@ -1,0 +1,76 @@
+"""The additive optimum on HAWQ-V3's published inputs, or on a synthetic stand-in where they are absent."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from automl.strategies.frontier_math import frontier
+from automl.strategies.milp_math import solve_milp
+from automl.testing.problems import additive_problem
+
+
+@cache
+def study():
+    """Return the module experiments/hawq/run.py, which reads the data and runs the strategies."""
+    path = Path(__file__).resolve().parents[2] / "experiments" / "hawq" / "run.py"
+    spec = importlib.util.spec_from_file_location("hawq_study", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["hawq_study"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def instances():
+    """Return the published problems, or three synthetic ones of 20 layers with the optimum as published."""
+    file = study().data_file()
+    if file is not None:
+        return study().instances(json.loads(file.read_text()))
+    found = []
+    for seed in range(3):
+        problem = additive_problem(20, 2, seed=seed).problem
+        unary, limit = dict(problem.tables.unary), problem.budgets[0].limit
+        best = solve_milp(problem.tables, "kl", {"size_bytes": limit}).value
+        found.append(study().Instance(f"synthetic/{seed}", unary, limit, best, 0.0))
+    return found
+
+
+def test_exact_is_never_worse_than_the_published_answer_and_once_better():
+    study().solve_exact(instances()[0])
+    start = time.perf_counter()
+    optima = [study().solve_exact(instance) for instance in instances()]
+    seconds = time.perf_counter() - start
+    gains = np.array([i.published - optimum for i, optimum in zip(instances(), optima, strict=True)])
+    assert (gains >= -1e-9).all()
+    better = [i.name for i, gain in zip(instances(), gains, strict=True) if gain > 1e-9]
+    if instances()[0].name.startswith("resnet"):
+        assert better == ["resnet50/modelsize/0.25"]
+        assert len(gains) == 18
+    assert seconds < 2.0
+
+
+def test_program_and_frontier_agree():
+    for instance in instances():
+        front = frontier(instance.unary["kl"], instance.unary["size_bytes"])
+        value = front.values[front.best_within(instance.limit)]
+        problem = instance.problem(0, give_tables=True).problem
+        solution = solve_milp(problem.tables, "kl", {"size_bytes": instance.limit})
+        assert solution.status == "optimal"
+        assert abs(solution.value - value) < 1e-9
+
+
+def test_evolution_from_random_candidates_comes_within_a_thousandth():
+    for instance in instances()[:3]:
+        optimum = study().solve_exact(instance)
+        within = optimum + 1e-3 * abs(optimum)
+        for seed in (0, 1):
+            value, _, spent = study().evolve(instance, seed, 20_000, stop_at=within)
+            assert value <= within
+            assert spent <= 20_000
