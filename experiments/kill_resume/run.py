@@ -80,17 +80,20 @@ def check(reference, outcome, before=()):
 
 
 def kill_driver(root, executor, trials, kills, seconds, reference, rng):
-    rows = []
-    for number in range(kills):
-        folder = root / f"{executor}-{number}"
+    rows, late = [], 0
+    while len(rows) < kills:
+        folder = root / f"{executor}-{len(rows)}-{late}"
         process = start(folder, executor, trials)
         moment = float(rng.uniform(0.0, seconds))
         time.sleep(moment)
-        alive = process.poll() is None
+        if process.poll() is not None:
+            # It ended before its moment: no kill, draw again.
+            late += 1
+            continue
         kill_tree(process)
         before = recorded(folder)
         wrong = check(reference, finish(folder, executor, trials), before)
-        rows.append({"moment_s": round(moment, 3), "alive": alive, "recorded": len(before), "wrong": wrong})
+        rows.append({"moment_s": round(moment, 3), "recorded": len(before), "wrong": wrong})
         print(
             f"{executor}: killed after {moment:.2f} s at {len(before)} trials: {wrong or 'equal'}", flush=True
         )
@@ -143,7 +146,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     arguments = parser.parse_args()
-    results, trials = {}, arguments.trials
+    trials, results = arguments.trials, {}
+    if arguments.results.exists():
+        results = json.loads(arguments.results.read_text())
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         reference = finish(root / "reference", "inline", trials)

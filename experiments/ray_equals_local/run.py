@@ -2,10 +2,11 @@
 
     flock LOCK python experiments/ray_equals_local/run.py [--jobs 40] [--rounds 3]
 
-The trials are compared on the simulated target. The throughput is that of a real CPU-bound job, forward passes of a
-small convolutional network in torch, in jobs per minute after every worker is warm. The rounds of one and two workers
-alternate and the medians are compared, because other work on the machine disturbs both. Exit status 1 if trials
-differ, or if two workers reach less than 1.7 times the throughput of one (0 with --no-gate).
+The trials are compared on the simulated target. The throughput is that of a real CPU-bound job, forward
+passes of a small convolutional network in torch, in jobs per minute once every worker is warm. The rounds of
+one and two workers alternate and the medians are compared, because other work on the machine disturbs both.
+Exit status 1 if trials differ, or if two workers reach less than 1.7 times the throughput of one (the latter
+not with --no-gate).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The small version of experiments/kill_resume: three drivers killed at random moments, and killed workers."""
+"""The small version of experiments/kill_resume: three drivers killed at random moments."""
 
 from __future__ import annotations
 

@@ -1,0 +1,112 @@
+"""The schedule of the pool on workers that exist only as lists: every order of events can be played."""
+
+from __future__ import annotations
+
+import pytest
+
+from automl.core.errors import EvaluationError
+from automl.core.errors import ExecutionError
+from automl.execution.base import Job
+from automl.execution.base import Lane
+from automl.execution.pool import Report
+from automl.execution.pool import ReportKind
+from automl.execution.pool import WorkerPool
+from automl.execution.pool import failure_text
+
+
+class Played(WorkerPool):
+    """Reports what the script says: a list of functions from the set of busy slots to reports."""
+
+    def __init__(self, workers, deaths=()):
+        super().__init__(workers, None)
+        self.log = []
+        self.deaths = list(deaths)
+        self.news = []
+
+    def _prepare(self, setup, work):
+        self.work = work
+
+    def _launch(self, slot):
+        self.log.append(("launch", slot))
+        if "setup" in self.deaths:
+            self.news.append(Report(slot, ReportKind.DIED, "out of memory"))
+        else:
+            self.news.append(Report(slot, ReportKind.READY))
+
+    def _assign(self, slot, payload):
+        self.log.append((payload, slot))
+        if payload in self.deaths:
+            self.deaths.remove(payload)
+            self.news.append(Report(slot, ReportKind.DIED, "signal SIGKILL"))
+        else:
+            self.news.append(Report(slot, ReportKind.DONE, self.work(None, payload)))
+
+    def _wait(self, timeout_s):
+        # The latest first: jobs end in another order than they began.
+        return [self.news.pop()]
+
+    def _kill(self, slot):
+        self.log.append(("kill", slot))
+
+
+def play(pool, jobs):
+    pool.start(dict, lambda state, payload: payload.upper())
+    for name, lane in jobs:
+        pool.submit(Job(name, name, lane))
+    return list(pool.completions())
+
+
+SHARED, EXCLUSIVE = Lane.SHARED, Lane.EXCLUSIVE
+
+
+def test_order_of_submission_whatever_ends_first():
+    pool = Played(3)
+    done = play(pool, [(name, SHARED) for name in "abcdef"])
+    assert [c.value for c in done] == list("ABCDEF")
+
+
+def test_no_more_workers_are_launched_than_there_are_jobs():
+    pool = Played(4)
+    play(pool, [("a", SHARED), ("b", SHARED)])
+    assert [entry for entry in pool.log if entry[0] == "launch"] == [("launch", 0), ("launch", 1)]
+
+
+def test_exclusive_jobs_come_last_and_on_the_first_slot():
+    pool = Played(2)
+    play(pool, [("x", EXCLUSIVE), ("a", SHARED), ("b", SHARED), ("y", EXCLUSIVE)])
+    jobs = [entry for entry in pool.log if entry[0] != "launch"]
+    assert {entry[0] for entry in jobs[:2]} == {"a", "b"}
+    assert jobs[2:] == [("x", 0), ("y", 0)]
+
+
+def test_job_of_a_dead_worker_goes_to_a_fresh_one():
+    pool = Played(1, deaths=["b", "b"])
+    done = play(pool, [("a", SHARED), ("b", SHARED), ("c", SHARED)])
+    assert [c.value for c in done] == ["A", "B", "C"]
+    assert pool.log.count(("launch", 0)) == 3
+    assert pool.log.count(("b", 0)) == 3
+
+
+def test_third_death_fails_the_job_with_the_last_reason():
+    pool = Played(1, deaths=["b"] * 3)
+    done = play(pool, [("b", SHARED), ("c", SHARED)])
+    assert done[0].failure == "its worker died 3 times, last time by: signal SIGKILL"
+    assert done[1].value == "C"
+
+
+def test_exclusive_job_of_a_dead_worker_is_tried_again_alone():
+    pool = Played(2, deaths=["x"])
+    done = play(pool, [("a", SHARED), ("x", EXCLUSIVE), ("y", EXCLUSIVE)])
+    assert [c.value for c in done] == ["A", "X", "Y"]
+
+
+def test_workers_that_never_get_ready_end_the_run():
+    pool = Played(1, deaths=["setup"])
+    with pytest.raises(ExecutionError, match="die before they are ready: out of memory"):
+        play(pool, [("a", SHARED)])
+
+
+def test_failure_text_keeps_our_sentence_and_names_other_errors():
+    assert failure_text(EvaluationError("layer 3 has no scale")) == "layer 3 has no scale"
+    assert failure_text(ValueError("odd")) == "ValueError: odd"
+    assert failure_text(MemoryError()) == "MemoryError"
