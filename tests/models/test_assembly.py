@@ -14,7 +14,9 @@ from automl.models.assembly import token_count
 
 
 def _classifier(channels=3, classes=5):
-    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
+    )
 
 
 def test_image_classifier_is_recognized():

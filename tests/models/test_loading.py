@@ -101,9 +101,7 @@ def test_timm_weights_of_a_file_are_used(tmp_path):
     tensors = {k: v.clone() for k, v in module.state_dict().items()}
     tensors["fc.bias"] += 1
     safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
-    model = load_model(
-        "timm:resnet18", input_shapes=((1, 3, 32, 32),), weights=tmp_path / "w.safetensors"
-    )
+    model = load_model("timm:resnet18", input_shapes=((1, 3, 32, 32),), weights=tmp_path / "w.safetensors")
     assert torch.equal(model.module.fc.bias, tensors["fc.bias"])
     assert "random" not in model.source
     assert "w.safetensors" in model.source

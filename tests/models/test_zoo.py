@@ -77,7 +77,11 @@ def test_lite_models_state_their_preprocessing(index, size, crop):
 
 def test_minilm_ranks_a_paraphrase_above_another_topic():
     model = load_zoo_model("minilm_l6")
-    texts = ["A man is playing a guitar.", "Someone plays the guitar.", "The stock market fell sharply today."]
+    texts = [
+        "A man is playing a guitar.",
+        "Someone plays the guitar.",
+        "The stock market fell sharply today.",
+    ]
     ids = torch.zeros(3, 64, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, text in enumerate(texts):
