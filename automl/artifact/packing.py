@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["pack_bits", "packed_bytes", "unpack_bits"]
 
 #: Codes handled at a time: a multiple of 8, so that every chunk ends on a byte; bounds memory.
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 def _check_bits(bits: int) -> None:
@@ -50,12 +50,34 @@ def pack_bits(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
             f"codes in [{flat.min()}, {flat.max()}] do not fit into {bits} bits; "
             f"allowed are {-half} to {half - 1}"
         )
-    parts = []
-    for start in range(0, flat.size, _CHUNK):
-        unsigned = (flat[start : start + _CHUNK].astype(np.int16) + half).astype(np.uint8)
-        planes = np.unpackbits(unsigned[:, None], axis=1, count=bits, bitorder="little")
-        parts.append(np.packbits(planes.reshape(-1), bitorder="little"))
+    parts = [_pack(flat[start : start + _CHUNK], bits) for start in range(0, flat.size, _CHUNK)]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint8)
+
+
+def _pack(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
+    """Return one chunk packed: eight codes fill ``bits`` whole bytes, built in one 64-bit word."""
+    unsigned = np.zeros(-(-codes.size // 8) * 8, dtype="<u8")
+    unsigned[: codes.size] = codes.astype(np.int64) + (1 << (bits - 1))
+    lanes = unsigned.reshape(-1, 8)
+    words = lanes[:, 0].copy()
+    for lane in range(1, 8):
+        words |= lanes[:, lane] << np.uint64(lane * bits)
+    stream = words.view(np.uint8).reshape(-1, 8)[:, :bits]
+    return np.ascontiguousarray(stream).reshape(-1)[: packed_bytes(codes.size, bits)]
+
+
+def _unpack(stream: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.int8]:
+    """Return one chunk of ``count`` codes; inverse of :func:`_pack`."""
+    padded = np.zeros(-(-count // 8) * bits, dtype=np.uint8)
+    padded[: stream.size] = stream
+    words = np.zeros((padded.size // bits, 8), dtype=np.uint8)
+    words[:, :bits] = padded.reshape(-1, bits)
+    word = words.view("<u8")[:, 0]
+    mask, half = np.uint64((1 << bits) - 1), 1 << (bits - 1)
+    codes = np.empty((word.size, 8), dtype=np.int8)
+    for lane in range(8):
+        codes[:, lane] = ((word >> np.uint64(lane * bits)) & mask).astype(np.int16) - half
+    return codes.reshape(-1)[:count]
 
 
 def unpack_bits(stream: NDArray[np.uint8], bits: int, shape: tuple[int, ...]) -> NDArray[np.int8]:
@@ -74,8 +96,5 @@ def unpack_bits(stream: NDArray[np.uint8], bits: int, shape: tuple[int, ...]) ->
     codes = np.empty(count, dtype=np.int8)
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
-        chunk = stream[start * bits // 8 : packed_bytes(stop, bits)]
-        planes = np.unpackbits(chunk, count=(stop - start) * bits, bitorder="little").reshape(-1, bits)
-        unsigned = np.packbits(planes, axis=1, bitorder="little")[:, 0]
-        codes[start:stop] = (unsigned.astype(np.int16) - (1 << (bits - 1))).astype(np.int8)
+        codes[start:stop] = _unpack(stream[start * bits // 8 : packed_bytes(stop, bits)], bits, stop - start)
     return codes.reshape(shape)

@@ -53,3 +53,9 @@ def test_mirror_of_a_nested_module():
     assert mirror_of("strategies/operators/survival.py").relative_to(ROOT).as_posix() == (
         "tests/strategies/operators/test_survival.py"
     )
+
+
+def test_every_test_folder_is_a_package():
+    # Files of one name in two folders, such as test_base.py, collide when their folders are not packages.
+    folders = {p.parent for p in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(f.relative_to(ROOT).as_posix() for f in folders if not (f / "__init__.py").exists()) == []

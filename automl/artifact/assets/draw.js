@@ -1,5 +1,5 @@
 "use strict";
-// Elements, scales, colours and the tooltip. Text only ever enters the page through textContent.
+// Elements, scales, colors and the tooltip. Text only ever enters the page through textContent.
 
 function node(namespace, tag, attributes, children) {
   const made = namespace ? document.createElementNS(namespace, tag) : document.createElement(tag);
@@ -57,24 +57,24 @@ function duration(seconds) {
   return trim(seconds / 3600, 1) + " h";
 }
 
-// From faithful (cool) to coarse (warm); an unknown option gets a fixed spare colour by its position.
-const OPTION_COLOURS = {
+// From faithful (cool) to coarse (warm); an unknown option gets a fixed spare color by its position.
+const OPTION_COLORS = {
   fp: "#7d8899", w8: "#58a6e6", w8a8: "#2f6fde", w6a8: "#159a8c", w4g64: "#7a5bd0", w4g128: "#a14fbd",
   w4a8: "#d99a00", w3a8: "#e0702a", w2a8: "#c93a4c",
 };
-const SPARE_COLOURS = ["#4f7d3a", "#8a6d3b", "#b0578d", "#3d7f95", "#6d6a8f", "#9a5a4a"];
+const SPARE_COLORS = ["#4f7d3a", "#8a6d3b", "#b0578d", "#3d7f95", "#6d6a8f", "#9a5a4a"];
 const spares = new Map();
-function colourOf(option) {
-  if (Object.hasOwn(OPTION_COLOURS, option)) return OPTION_COLOURS[option];
-  if (!spares.has(option)) spares.set(option, SPARE_COLOURS[spares.size % SPARE_COLOURS.length]);
+function colorOf(option) {
+  if (Object.hasOwn(OPTION_COLORS, option)) return OPTION_COLORS[option];
+  if (!spares.has(option)) spares.set(option, SPARE_COLORS[spares.size % SPARE_COLORS.length]);
   return spares.get(option);
 }
 function optionOrder(options) {
-  const known = Object.keys(OPTION_COLOURS);
+  const known = Object.keys(OPTION_COLORS);
   const rank = (o) => (known.includes(o) ? known.indexOf(o) : known.length);
   return [...new Set(options)].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
-const tag = (option) => el("span", { class: "tag", style: `background:${colourOf(option)}`, text: option });
+const tag = (option) => el("span", { class: "tag", style: `background:${colorOf(option)}`, text: option });
 
 const tipBox = document.getElementById("tip");
 function withTip(element, text) {

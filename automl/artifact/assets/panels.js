@@ -59,8 +59,8 @@ function selectedPanel(data, trial) {
     el("h2", {}, `Trial ${trial.number}`, trial.pick ? el("span", { class: "chip pick", text: "the pick" }) : null,
       trial.on_front ? el("span", { class: "chip front", text: "front" }) : null),
     el("div", { class: "muted mono", text: [trial.digest, trial.origin, trial.fidelity].filter(Boolean).join(" \u00b7 ") }),
-    choices.length ? el("div", { class: "mixbar" }, options.map((o) => el("i", { style: `flex:${count(o)};background:${colourOf(o)}`, title: `${o}: ${count(o)} sites` }))) : null,
-    choices.length ? el("div", { class: "legend" }, options.map((o) => el("span", {}, el("i", { class: "swatch", style: `background:${colourOf(o)}` }), `${o} \u00d7 ${count(o)}`))) : el("p", { class: "hint", text: trial.label }),
+    choices.length ? el("div", { class: "mixbar" }, options.map((o) => el("i", { style: `flex:${count(o)};background:${colorOf(o)}`, title: `${o}: ${count(o)} sites` }))) : null,
+    choices.length ? el("div", { class: "legend" }, options.map((o) => el("span", {}, el("i", { class: "swatch", style: `background:${colorOf(o)}` }), `${o} \u00d7 ${count(o)}`))) : el("p", { class: "hint", text: trial.label }),
     el("table", {}, el("tbody", {}, rows, budgets)));
 }
 
@@ -93,7 +93,7 @@ function precisionMap(data, state, select) {
       svg("text", { x: 8, y: top + 15, text: `#${t.number}` + (t.pick ? " \u2605" : "") }),
       svg("text", { x: left - 12, y: top + 15, "text-anchor": "end", text: figure }));
     data.choices[t.number].forEach((c, i) => group.append(withTip(
-      svg("rect", { x: left + i * cell, y: top + 3, width: Math.max(0.8, cell - (cell > 4 ? 1 : 0.2)), height: rowHeight - 6, rx: cell > 7 ? 2 : 0, fill: colourOf(c.option) }),
+      svg("rect", { x: left + i * cell, y: top + 3, width: Math.max(0.8, cell - (cell > 4 ? 1 : 0.2)), height: rowHeight - 6, rx: cell > 7 ? 2 : 0, fill: colorOf(c.option) }),
       () => choiceTip(t, c))));
     root.append(group);
   });
@@ -106,7 +106,7 @@ function precisionMap(data, state, select) {
     svg("text", { x: left, y: foot + 42, text: `${sites.length} sites, first` }), svg("text", { x: width, y: foot + 42, "text-anchor": "end", text: "last" }));
   const options = optionOrder(members.flatMap((t) => data.choices[t.number].map((c) => c.option)));
   const section = card("Precision map", "One row per front member, one column per site in execution order. Click a row to select it; the table below prices each site's nearest alternative.", root,
-    el("div", { class: "legend" }, options.map((o) => el("span", {}, el("i", { class: "swatch", style: `background:${colourOf(o)}` }), o))));
+    el("div", { class: "legend" }, options.map((o) => el("span", {}, el("i", { class: "swatch", style: `background:${colorOf(o)}` }), o))));
   section.id = "precision";
   return section;
 }
@@ -178,7 +178,7 @@ function heatMap(table) {
     });
   });
   root.append(svg("text", { x: left, y: table.options.length * row + 18, text: `first of ${table.sites.length} sites` }), svg("text", { x: width, y: table.options.length * row + 18, "text-anchor": "end", text: "last" }));
-  return card("Sensitivity", `${table.metric} when one option alone is applied, everything else untouched; log scale from ${brief(10 ** low)} (light) to ${brief(10 ** high)} (dark). Flat grey: not legal there.`, root);
+  return card("Sensitivity", `${table.metric} when one option alone is applied, everything else untouched; log scale from ${brief(10 ** low)} (light) to ${brief(10 ** high)} (dark). Flat gray: not legal there.`, root);
 }
 
 function predictionPanel(check) {
@@ -194,11 +194,11 @@ function predictionPanel(check) {
     root.append(withTip(svg("circle", { class: "point" + (p.held_out ? " held" : ""), "data-prediction": "1", cx: x(p.measured_ms), cy: y(p.predicted_ms), r: 4.5 }),
       `${p.trial === null ? "" : `trial ${p.trial}\n`}predicted ${brief(p.predicted_ms)} ms\nmeasured ${brief(p.measured_ms)} ms\n${p.held_out ? "held out" : "fitted"}`));
   }
-  const stat = (name, value) => el("div", {}, el("b", { text: value }), name);
-  const tau = (v) => (v === null ? "\u2013" : v.toFixed(2));
-  return card("Latency model", "Predicted against measured latency. Coloured points never fitted the model; grey ones did. The diagonal is a perfect model.",
-    el("div", { class: "stats" }, stat("mean error, held out", percent(check.mape)), stat("Kendall tau", tau(check.tau)),
-      stat("error of the plain sum", percent(check.sum_mape)), stat("tau of the plain sum", tau(check.sum_tau)), stat("repeat error of timing", percent(check.repeat_error))), root);
+  const stat = (name, value, text) => (value === null ? null : el("div", {}, el("b", { text: text(value) }), name));
+  const tau = (v) => v.toFixed(2);
+  return card("Latency model", "Predicted against measured latency. Colored points never fitted the model; gray ones did. The diagonal is a perfect model.",
+    el("div", { class: "stats" }, stat("mean error, held out", check.mape, percent), stat("Kendall tau", check.tau, tau),
+      stat("error of the plain sum", check.sum_mape, percent), stat("tau of the plain sum", check.sum_tau, tau), stat("repeat error of timing", check.repeat_error, percent)), root);
 }
 
 function historyPanel(history) {
