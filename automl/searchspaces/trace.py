@@ -89,6 +89,7 @@ _OPS = {
     "cat": "concat",
     "constant_pad_nd": "pad",
     "_softmax": "softmax",
+    "_native_batch_norm_legit_no_training": "batch_norm",
 }
 
 
@@ -158,6 +159,8 @@ def _flatten(gm: fx.GraphModule) -> None:
     leaves = torch.utils._pytree.tree_leaves(node.args, is_leaf=lambda x: isinstance(x, fx.Node))
     tensors = tuple(leaf for leaf in leaves if isinstance(leaf, fx.Node))
     node.args = (tensors[0] if len(tensors) == 1 else tensors,)
+    for part in gm.modules():
+        part.training = False
     gm.recompile()
 
 

@@ -90,6 +90,8 @@ def materialize(traced: TracedModel, plan: QuantizationPlan) -> torch.fx.GraphMo
         _simulate_bf16(model, traced.graph, plan, values)
     elif plan.float_type != "f32":
         raise ModelError(unknown_name("float type", plan.float_type, ("f32", "bf16")))
+    for part in model.modules():
+        part.training = False
     model.graph.lint()
     model.recompile()
     return model
