@@ -44,15 +44,16 @@ def instances():
 
 def test_exact_is_never_worse_than_the_published_answer_and_once_better():
     study().solve_exact(instances()[0])
-    start = time.perf_counter()
+    start = time.process_time()
     optima = [study().solve_exact(instance) for instance in instances()]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     gains = np.array([i.published - optimum for i, optimum in zip(instances(), optima, strict=True)])
     assert (gains >= -1e-9).all()
     better = [i.name for i, gain in zip(instances(), gains, strict=True) if gain > 1e-9]
     if instances()[0].name.startswith("resnet"):
         assert better == ["resnet50/modelsize/0.25"]
         assert len(gains) == 18
+    # processor time: a busy machine must not fail this
     assert seconds < 2.0
 
 
