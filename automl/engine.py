@@ -50,8 +50,10 @@ __all__ = [
     "EventKind",
     "SearchOutcome",
     "SearchRun",
+    "Stage",
     "StopReason",
     "StopRule",
+    "TrialRunner",
     "reference_point",
     "run_search",
 ]

@@ -113,7 +113,7 @@ class RayExecutor(WorkerPool):
                 logging_level=logging.ERROR,
                 configure_logging=True,
             )
-        except (RayError, ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # Ray raises bare exceptions when a start takes too long.
             where = f"the cluster at '{self._address}'" if self._address else "Ray on this machine"
             raise ExecutionError(
                 f"cannot start or reach {where}: {failure_text(error)}; check the address, or leave Ray out"
