@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LatencyMeter"]
 
-_ROUNDS = 3
+_ROUNDS = 4
 _MIN_REPEATS = 4
 _SLOW = 1.15
 

@@ -119,7 +119,7 @@ class Neighborhood:
     Args:
         unit: graph node name.
         kind: operator and shape class; units of a kind share statistics.
-        own: position of the unit's own site, -1 for none.
+        own: position of the unit's own site, for other units of the nearest producing site, -1 for none.
         work: multiply-accumulates in millions (0 without a site).
         size: produced elements in millions, at least 1e-6.
         singles: site positions by slot (nearest producers, nearest readers, sites that read the same value),
@@ -216,8 +216,8 @@ def neighborhoods(graph: ModelGraph, units: Iterable[str]) -> list[Neighborhood]
     found = []
     for unit in units:
         node = graph.node_by_name[unit]
-        own = walker.position[node.site] if node.site is not None else -1
         before = walker.sites(unit, up=True)
+        own = walker.position[node.site] if node.site is not None else (before[0] if before else -1)
         after = walker.sites(unit, up=False)
         beside = [
             s
