@@ -224,7 +224,9 @@ def _index(
             inside = [by_name[m] for m in members[node.name]]
             found.append(_locate(site.name, site.weight_shape, node.name, inside, constants))
         uses[site.name] = tuple(found)
-    unresolved = tuple(n.name for n in traced.graph.nodes if n.name not in values and n.op != "output")
+    unresolved = tuple(
+        n.name for n in traced.graph.nodes if n.name not in values and n.op not in ("constant", "output")
+    )
     return BaseOnnx(proto, constants, uses, values, members, unresolved, traced.dynamic_batch)
 
 

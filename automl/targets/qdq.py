@@ -225,42 +225,29 @@ class _Edit:
 
     def _bias(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> None:
         """Write a corrected bias, and in ONNX Runtime's form: int32 on the grid of the products."""
-        bias = weight.bias
-        if bias is None and use.bias is not None:
-            bias = self._base.constants[use.bias]
-        if bias is None or use.op == "Gather":
+        if use.bias is None or use.bias_node is None:
+            if weight.bias is not None:
+                raise EvaluationError(
+                    f"site {site} adds no bias, but the plan corrects it; drop the correction"
+                )
             return
-        name = f"{site}.bias.new"
+        bias = self._base.constants[use.bias] if weight.bias is None else weight.bias
+        name = f"{site}.bias.{use.reader}"
         quantizer = self._input_quantizer(use)
         if self._runtime == "onnxruntime" and not weight.group and quantizer is not None:
             step = (np.float32(quantizer.scale) * weight.scale.reshape(-1)).astype(np.float32)
             codes = np.clip(np.rint(bias / step), -(2**31) + 1, 2**31 - 1).astype(np.int32)
             names = [
-                self._constant(f"{name}.{use.node}.codes", codes),
-                self._constant(f"{name}.{use.node}.scale", step),
-                self._constant(f"{name}.{use.node}.zero", np.zeros(step.size, np.int32)),
+                self._constant(f"{name}.codes", codes),
+                self._constant(f"{name}.scale", step),
+                self._constant(f"{name}.zero", np.zeros(step.size, np.int32)),
             ]
-            name = f"{name}.{use.node}"
             self._front.append(helper.make_node("DequantizeLinear", names, [name], name=f"{name}/DQ", axis=0))
         elif weight.bias is not None:
             self._constant(name, bias.astype(np.float32))
         else:
             return
-        self._place_bias(use, name)
-
-    def _place_bias(self, use: OnnxUse, name: str) -> None:
-        node = self._nodes[use.bias_node or use.node]
-        if use.bias is not None:
-            slot = list(node.input).index(use.bias)
-            node.input[slot] = name
-        elif use.op in ("Conv", "Gemm"):
-            node.input.append(name)
-        else:
-            out = node.output[0]
-            node.output[0] = f"{out}.product"
-            add = helper.make_node("Add", [node.output[0], name], [out], name=f"{use.node}/bias")
-            self._after.setdefault(node.output[0], []).append(add)
-            self._after[node.output[0]].extend(self._after.pop(out, []))
+        _rewire(self._nodes[use.bias_node], use.bias, name)
 
     def _input_quantizer(self, use: OnnxUse) -> ActivationQuantizer | None:
         """Return the quantizer of what the site reads, sought upwards through ops that keep codes valid."""

@@ -99,6 +99,11 @@ class RuntimeTarget:
         return self._info
 
     @property
+    def worker_pid(self) -> int | None:
+        """Process id of the running worker, None when there is none."""
+        return self._client.pid
+
+    @property
     def rules(self) -> QuantizationRules:
         """Where this runtime wants quantizers besides the inputs of quantized sites."""
         return self._rules

@@ -53,7 +53,7 @@ class WorkerClient:
         self._runtime = runtime
         self._threads = threads
         self._environment = dict(environment or {})
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._replies: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._reader: threading.Thread | None = None
@@ -175,11 +175,11 @@ class WorkerClient:
 
     def _receive(self, command: str) -> Message:
         try:
-            message = self._replies.get(timeout=self._timeout_s)
+            message = self._replies.get(timeout=self.timeout_s)
         except queue.Empty:
             self._kill()
             raise EvaluationError(
-                f"the {self._runtime} worker was stopped: '{command}' took more than {self._timeout_s:g} s"
+                f"the {self._runtime} worker was stopped: '{command}' took more than {self.timeout_s:g} s"
             ) from None
         if message is None:
             raise EvaluationError(self._death(command))
