@@ -182,3 +182,21 @@ def test_thousands_of_candidates_are_cheap(fitted):
     mean, _ = model.predict_codes(space, codes)
     assert mean.shape == (5000,)
     assert (mean > 0).all()
+
+
+def test_weight_only_options_have_levels_of_their_own_and_no_borders():
+    graph = world.make_graph()
+    rng = child_rng(0, "weight only")
+    cost = {"fp": 2.0, "w8": 1.0, "w4g64": 0.7}
+
+    def seen(options):
+        nodes = tuple(
+            NodeProfile(s.node, "FullyConnected", options[s.name], cost[options[s.name]], (s.node,))
+            for s in graph.sites
+        )
+        return LatencyObservation(options, "f32", sum(n.ms for n in nodes), nodes)
+
+    made = [seen({s.name: str(rng.choice(list(cost))) for s in graph.sites}) for _ in range(40)]
+    asked = {s.name: ("w4g64" if i % 2 else "w8") for i, s in enumerate(graph.sites)}
+    mean, _ = LatencyModel.fit(graph, made).predict([asked], ["f32"])
+    assert mean[0] == pytest.approx(sum(cost[o] for o in asked.values()), rel=0.02)
