@@ -30,12 +30,23 @@ if TYPE_CHECKING:
     from automl.core.samples import Samples
     from automl.searchspaces.graph import TracedModel
 
-__all__ = ["Calibration", "RowMoments", "ValueHistogram", "calibrate", "choose_positions", "held_out"]
+__all__ = [
+    "Calibration",
+    "RowMoments",
+    "ValueHistogram",
+    "calibrate",
+    "choose_positions",
+    "held_out",
+    "rows_per_sample",
+]
 
 N_BINS = 8192
 FORMAT = 1
 #: Columns above which a site's Gram matrix (100 MB at float32) is not collected.
 MAX_COLUMNS = 5000
+#: Rows a site's moments are taken over: this many for each column, but not fewer than the minimum.
+ROWS_PER_COLUMN = 32
+MIN_ROWS = 4096
 #: Every fourth sample judges what the other three fitted.
 HOLD = 4
 
@@ -155,6 +166,11 @@ class Calibration:
         return cls(values, tables[0], tables[1], index["n_samples"], index["seed"], index["skipped"])
 
 
+def rows_per_sample(columns: int, n_samples: int, max_rows: int) -> int:
+    """Return how many rows of each sample a site's moments need: 32 rows a column, at least 4096 in all."""
+    return max(1, min(max_rows, max(MIN_ROWS, ROWS_PER_COLUMN * columns)) // n_samples)
+
+
 def choose_positions(available: int, wanted: int, seed: int, site: str, batch: int) -> NDArray[np.int64]:
     """Return at most ``wanted`` sorted output positions of a site, the same for every sample of a batch."""
     if available <= wanted:
@@ -226,7 +242,8 @@ class _Collector(fx.Interpreter):
     def __init__(self, traced: TracedModel, n_samples: int, seed: int, max_rows: int) -> None:
         super().__init__(traced.module)
         self.seed = seed
-        self.per_sample = max(1, max_rows // n_samples)
+        self.n_samples = n_samples
+        self.max_rows = max_rows
         self.values = {name: ValueHistogram.empty() for name in quantizable_values(traced.graph)}
         self.skipped: dict[str, str] = {}
         self.rows: dict[str, tuple[str, SiteRows]] = {}
@@ -265,7 +282,8 @@ class _Collector(fx.Interpreter):
     def _see_rows(self, n: fx.Node) -> None:
         name, rows = self.rows[n.name]
         x = self.env[n.all_input_nodes[0]]
-        chosen = choose_positions(rows.positions(x), self.per_sample, self.seed, name, self.index)
+        wanted = rows_per_sample(rows.columns, self.n_samples, self.max_rows)
+        chosen = choose_positions(rows.positions(x), wanted, self.seed, name, self.index)
         found = rows.inputs(x, chosen)
         held = held_out(self.start, len(x))
         if self.by_position:

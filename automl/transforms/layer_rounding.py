@@ -36,7 +36,8 @@ class QuantizerSettings:
         activation_power: exponent of the ``lp`` rule for activations.
         percentile: share kept by the ``percentile`` rule, in percent.
         weight_power: exponent of the ``lp`` rule for nearest rounding of weights.
-        grid_steps: points of every range grid.
+        grid_steps: points of the activations' range grids.
+        weight_steps: points of the weights' step grids.
         compensate_below: weights of fewer bits get error-compensating rounding.
         damping: least damping of a Gram matrix, relative to its mean diagonal.
         scarcity: damping per ratio of columns to calibration rows, so that layers seen on few rows stay
@@ -55,6 +56,7 @@ class QuantizerSettings:
     percentile: float = 99.99
     weight_power: float = 2.4
     grid_steps: int = 60
+    weight_steps: int = 24
     compensate_below: int = 8
     damping: float = 0.01
     scarcity: float = 0.1
@@ -110,7 +112,7 @@ def nearest_layer(
         settings: exponents and grid.
         group: weights that share a step, 0 per row.
     """
-    scale = _grid(weight, bits, settings.weight_power, settings.grid_steps, group, None)
+    scale = _grid(weight, bits, settings.weight_power, settings.weight_steps, group, None)
     steps = expand_scale(scale, weight.shape[2], group).reshape(*weight.shape[:2], -1)
     low, high = code_limits(bits)
     return RoundedLayer(np.clip(np.rint(weight / steps), low, high).astype(np.int8), scale, group)
@@ -160,7 +162,7 @@ class LayerRounder:
     def round(self, weight: NDArray[Any], bits: int, *, group: int = 0) -> RoundedLayer:
         """Return the rounding of ``weight``, (groups, rows, columns), with a small output error."""
         diagonal = np.einsum("gcc->gc", self.hessian)[:, self.back]
-        base = _grid(weight, bits, 2.0, self.settings.grid_steps, group, diagonal)
+        base = _grid(weight, bits, 2.0, self.settings.weight_steps, group, diagonal)
         if group:
             return self._round_groups(weight, base, bits, group)
         return self._round_rows(weight[:, :, self.order], base.reshape(weight.shape[:2]), bits)

@@ -21,7 +21,7 @@ __all__ = ["ActivationQuantizer", "QuantizationPlan", "QuantizationRules", "Quan
 
 @dataclass(frozen=True)
 class ActivationQuantizer:
-    """Static per-tensor quantizer of a value: ``x ~ scale * (clip(round(x / scale) + zero_point, 0, 2**bits - 1) - zero_point)``.
+    """Static per-tensor quantizer of a value, ``scale * (clip(round(x / scale) + zero_point) - zero_point)``.
 
     Args:
         scale: positive step, float32.
@@ -42,8 +42,8 @@ class QuantizationRules:
         joins: ops (``add``, ``concat``, ...) whose inputs are quantized when every site that feeds them and
             every site that reads them (looking through ``passthrough``) has 8-bit activations.
         reductions: ops (``mean``, ``avg_pool``, ...) whose input is quantized under the same condition.
-        passthrough: ops that keep codes valid (``max_pool``, ``reshape``, ``flatten``, ``transpose``, zero ``pad``):
-            the quantizer of a reader moves above them.
+        passthrough: ops that keep codes valid (``max_pool``, ``reshape``, ``flatten``, ``transpose``, zero
+            ``pad``): the quantizer of a reader moves above them.
         first_and_last: whether a site may read the model's own input quantized.
     """
 
@@ -58,8 +58,9 @@ class QuantizedWeight:
     """Symmetric integer weights of a site: ``w ~ codes * scale`` with scale broadcast per channel or group.
 
     Args:
-        codes: int8, the weight's shape, in [-(2**(bits-1) - 1), 2**(bits-1) - 1] (-2**(bits-1) allowed for w4g).
-        scale: float32, (out_channels,) per channel, or (out_channels, n_groups) along the flattened input axis.
+        codes: int8, the weight's shape, in [-2**(bits-1), 2**(bits-1) - 1]; 8-bit codes never take -128.
+        scale: float32, (out_channels,) per channel, or (out_channels, n_groups) along the flattened input
+            axis.
         bits: bits a code takes when packed.
         group: group length along the input axis, 0 per channel.
         bias: float32 (out_channels,), the corrected bias that replaces the site's, or None to keep it.

@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 
 from automl.core.errors import SpaceError
+from automl.transforms.activation_ranges import activation_quantizer
 from automl.transforms.layer_rounding import LayerRounder
 from automl.transforms.layer_rounding import QuantizerSettings
 from automl.transforms.layer_rounding import RoundedLayer
 from automl.transforms.layer_rounding import nearest_layer
-from automl.transforms.plan import ActivationQuantizer
 from automl.transforms.plan import QuantizationPlan
 from automl.transforms.plan import QuantizedWeight
 from automl.transforms.plan_builder import quantized_reads
 from automl.transforms.precision import parse_precision
-from automl.transforms.quantization_math import affine_parameters
 from automl.transforms.quantization_math import correct_bias
-from automl.transforms.ranges_math import lp_range
-from automl.transforms.ranges_math import percentile_range
+from automl.transforms.repair import repair_plan
 from automl.transforms.rounding_math import quadratic_error
 from automl.transforms.site_rows import SiteRows
 from automl.transforms.site_rows import site_rows
@@ -33,29 +31,10 @@ if TYPE_CHECKING:
     from automl.core.samples import Samples
     from automl.searchspaces.graph import TracedModel
     from automl.transforms.calibrate import Calibration
-    from automl.transforms.calibrate import ValueHistogram
+    from automl.transforms.plan import ActivationQuantizer
     from automl.transforms.plan import QuantizationRules
 
-__all__ = ["Quantizer", "activation_quantizer"]
-
-
-def activation_quantizer(histogram: ValueHistogram, settings: QuantizerSettings) -> ActivationQuantizer:
-    """Return the 8-bit quantizer of a value by the settings' range rule."""
-    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    if settings.activation_rule == "lp":
-        low, high = lp_range(
-            histogram.counts,
-            histogram.reach,
-            low,
-            high,
-            p=settings.activation_power,
-            steps=settings.grid_steps,
-        )
-    elif settings.activation_rule == "percentile":
-        low, high = percentile_range(
-            histogram.counts, histogram.reach, low, high, percentile=settings.percentile
-        )
-    return ActivationQuantizer(*affine_parameters(low, high))
+__all__ = ["Quantizer"]
 
 
 class Quantizer:
@@ -209,6 +188,4 @@ class Quantizer:
 
         See :func:`automl.transforms.repair.repair_plan`.
         """
-        from automl.transforms.repair import repair_plan
-
         return repair_plan(self, plan, samples, batch=batch, max_rows=max_rows)

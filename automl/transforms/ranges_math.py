@@ -43,7 +43,7 @@ def lp_row_scales(
     bits: int,
     *,
     p: float = 2.4,
-    steps: int = 60,
+    steps: int = 24,
     importance: NDArray[Any] | None = None,
 ) -> NDArray[np.float32]:
     """Return the step of each row with the least ``sum importance * |w - w^|**p`` on a shrink grid.
@@ -52,7 +52,7 @@ def lp_row_scales(
         rows: (n_rows, n_columns).
         bits: weight bits.
         p: exponent; 2 is the mean squared error, large p approaches the maximum.
-        steps: points of the grid, from the lossless step down to a fifth of it.
+        steps: points of the grid: half from the lossless step down to a fifth of it, half around the best.
         importance: (n_columns,) or (n_rows, n_columns) non-negative weights, or None.
 
     Reference:
@@ -64,8 +64,15 @@ def lp_row_scales(
     reach = np.maximum(np.abs(rows).max(axis=1, keepdims=True), MIN_SCALE)
     best = np.full(len(rows), np.inf)
     scale = top.copy()
-    for shrink in np.linspace(1.0, 0.2, steps):
-        step = (top * np.float32(shrink))[:, None]
+    coarse = np.linspace(1.0, 0.2, max(2, steps // 2))
+    width = coarse[0] - coarse[1]
+    fine = np.linspace(-width, width, steps - steps // 2 + 2)[1:-1]
+    chosen = np.ones_like(top)
+    for i, shrink in enumerate([*coarse, *fine]):
+        if i == len(coarse):
+            chosen = scale / top
+        shrinks = np.full_like(top, shrink) if i < len(coarse) else np.minimum(chosen + np.float32(shrink), 1)
+        step = (top * shrinks)[:, None]
         error = np.abs(rows - np.clip(np.rint(rows / step), low, high) * step)
         wide = error if p <= 8 else error.astype(np.float64) / reach
         error = wide * wide if p == 2 else wide**p

@@ -11,9 +11,12 @@ import torch
 from torch import fx
 
 from automl.core.errors import ModelError
+from automl.transforms.activation_ranges import activation_quantizer
+from automl.transforms.calibrate import HOLD
 from automl.transforms.calibrate import ValueHistogram
 from automl.transforms.calibrate import choose_positions
 from automl.transforms.calibrate import held_out
+from automl.transforms.calibrate import rows_per_sample
 from automl.transforms.layer_rounding import LayerRounder
 from automl.transforms.layer_rounding import RoundedLayer
 from automl.transforms.layer_rounding import nearest_layer
@@ -21,7 +24,6 @@ from automl.transforms.plan import ActivationQuantizer
 from automl.transforms.plan import QuantizationPlan
 from automl.transforms.plan import QuantizedWeight
 from automl.transforms.quantization_math import dequantize_symmetric
-from automl.transforms.quantize import activation_quantizer
 from automl.transforms.rounding_math import quadratic_error
 
 if TYPE_CHECKING:
@@ -120,7 +122,8 @@ class _Chain:
             if traced.dynamic_batch or len(arrays[0]) == size
         ]
         self.size = size
-        self.per_sample = max(1, max_rows // len(samples))
+        self.n_samples = len(samples)
+        self.max_rows = max_rows
         self.graph: fx.Graph = traced.module.graph
         self.site_of = {n.name: n.site for n in traced.graph.nodes if n.site is not None}
         self.runner = fx.Interpreter(traced.module)
@@ -232,15 +235,19 @@ class _Chain:
         residual = self._residual(node)
         for i in range(len(self.chunks)):
             x = self._read(source, node.name, i)
-            chosen = choose_positions(
-                rows.positions(x), self.per_sample, self.quantizer.calibration.seed, site, i
-            )
+            wanted = rows_per_sample(rows.columns, self.n_samples, self.max_rows)
+            chosen = choose_positions(rows.positions(x), wanted, self.quantizer.calibration.seed, site, i)
             y = self.exact[node.name][i]
             if residual is not None:
                 other, add = residual
                 y = y + (self.exact[other][i] - self._read(other, add, i))
             inputs, outputs = rows.inputs(x, chosen), rows.outputs(y, chosen)
             mask = torch.from_numpy(held_out(i * self.size, len(x)))
+            if self.n_samples < 2 * HOLD:
+                # too few samples to spare any: judge on every fourth row instead
+                inputs = inputs.reshape(rows.groups, -1, 1, rows.columns)
+                outputs = outputs.reshape(rows.groups, -1, 1, rows.rows)
+                mask = torch.from_numpy(held_out(0, inputs.shape[1]))
             for part, pair in ((~mask, fit), (mask, held)):
                 pair.add(
                     inputs[:, part].reshape(rows.groups, -1, rows.columns),

@@ -83,7 +83,7 @@ class SiteRows:
                 p * s + t * d for p, s, t, d in zip(places, self.stride, tap, self.dilation, strict=True)
             ]
             offset = np.ravel_multi_index(where, padded.shape[2:])
-            taps.append(flat[:, :, torch.from_numpy(offset)])
+            taps.append(flat.index_select(2, torch.from_numpy(offset)))
         gathered = torch.stack(taps, dim=-1)
         n, channels, count, area = gathered.shape
         grouped = gathered.reshape(n, self.groups, channels // self.groups, count, area)

@@ -95,7 +95,11 @@ class PlanRunner(fx.Interpreter):
                 q = self.plan.edges.get((a.name, node.name))
                 if q is None:
                     return env[a]
-                return torch.fake_quantize_per_tensor_affine(env[a], q.scale, q.zero_point, 0, 255)
+                if ("rounded", a) not in env:
+                    env["rounded", a] = torch.fake_quantize_per_tensor_affine(
+                        env[a], q.scale, q.zero_point, 0, 255
+                    )
+                return env["rounded", a]
 
             args, kwargs = fx.map_arg((node.args, node.kwargs), read)
             env[node] = getattr(self, node.op)(node.target, args, kwargs)
@@ -103,6 +107,7 @@ class PlanRunner(fx.Interpreter):
             return env[node.all_input_nodes[0]]
         for a in self.dead.get(node, ()):
             env.pop(a, None)
+            env.pop(("rounded", a), None)
         return None
 
     def finish(self, start, env, x, override=None):

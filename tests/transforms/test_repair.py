@@ -92,3 +92,11 @@ def test_a_float_plan_is_returned_as_it_is(quantizer, images):
     fixed = quantizer.repair(quantizer.plan({}), images, batch=16)
     assert not fixed.weights
     assert not fixed.edges
+
+
+def test_repair_of_few_samples_judges_on_rows(small, images):
+    few = images.take(slice(0, 4))
+    quantizer = Quantizer(small, calibrate(small, few, batch=4), QuantizationRules())
+    plan = quantizer.plan(dict.fromkeys(SITES, "w2a8"))
+    fixed = quantizer.repair(plan, few, batch=4)
+    assert error(small, fixed, images)[0] < error(small, plan, images)[0]
