@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-
 if TYPE_CHECKING:
     from tests.targets.conftest import Small
 
