@@ -136,7 +136,7 @@ class SearchConfig(BaseModel):
 
         Where and how fast a run is executed (workers, executor, time, storage) may change when it is resumed.
         """
-        free = {"workers", "executor", "ray_address", "time", "storage", "cache"}
+        free = {"workers", "executor", "ray_address", "time", "storage", "cache", "trials"}
         return self.model_dump(mode="json", exclude=free)
 
     def to_yaml(self) -> str:

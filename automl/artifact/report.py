@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from automl.core.errors import ArtifactError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from automl.artifact.report_data import ReportData
 
-__all__ = ["report_html", "write_report"]
+__all__ = ["page_html", "report_html", "write_page", "write_report"]
 
 _SCRIPTS = ("draw.js", "front.js", "panels.js", "page.js")
 
@@ -22,9 +25,9 @@ def _asset(name: str) -> str:
     return files("automl.artifact").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _embedded(data: ReportData) -> str:
+def _embedded(body: Mapping[str, Any]) -> str:
     """Return JSON that no text inside it can end early: ``<``, ``>`` and ``&`` are escaped as JSON allows."""
-    text = json.dumps(data.to_json(), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(body, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
@@ -32,12 +35,17 @@ def _embedded(data: ReportData) -> str:
 
 def report_html(data: ReportData) -> str:
     """Return the page as text; equal data gives equal text."""
+    return page_html(data.to_json())
+
+
+def page_html(body: Mapping[str, Any]) -> str:
+    """Return the page of stored report data, see ``ReportData.to_json``."""
     # The data goes in last, so that a user's name which looks like a slot is not filled.
     slots = {
         "style": _asset("report.css"),
         "script": "\n".join(_asset(name) for name in _SCRIPTS),
-        "title": html.escape(data.title),
-        "data": _embedded(data),
+        "title": html.escape(str(body["title"])),
+        "data": _embedded(body),
     }
     parts = _asset("report.html").split("{{")
     page = [parts[0]]
@@ -53,11 +61,20 @@ def write_report(data: ReportData, path: Path | str) -> Path:
     Raises:
         ArtifactError: the file cannot be written.
     """
+    return write_page(data.to_json(), path)
+
+
+def write_page(body: Mapping[str, Any], path: Path | str) -> Path:
+    """Write the page of stored report data and return its path; the file appears in one rename.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(report_html(data), encoding="utf-8")
+        part.write_text(page_html(body), encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise ArtifactError(

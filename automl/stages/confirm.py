@@ -236,7 +236,7 @@ def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
     )
 
 
-def _conservative(measurement: Measurement) -> Measurement:
+def conservative(measurement: Measurement) -> Measurement:
     """Return the measurement with the latency at the upper end of its interval, for judging budgets."""
     if "latency_ms" not in measurement:
         return measurement
@@ -333,7 +333,7 @@ class _Sitting:
         baseline: Measurement,
         has_artifact: bool,
     ) -> Member:
-        judged = _conservative(measurement)
+        judged = conservative(measurement)
         held = {b.text: b.holds(judged) for b in budgets}
         if has_artifact:
             self._confirmer.save(candidate, measurement, held, baseline)

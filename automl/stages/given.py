@@ -1,4 +1,4 @@
-"""Models and data that were given as objects are kept in the run folder, so that workers and resume find them."""
+"""Models and data given as objects are kept beside the run folder, where workers and resume find them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from automl.config import SearchConfig
-    from automl.core.budget import Budget
     from automl.data.loading import DataSplits
     from automl.models.loaded import LoadedModel
     from automl.searchspaces.graph import TracedModel
@@ -82,7 +81,7 @@ class Workbench:
         )
 
 
-def _allowed_options(config: SearchConfig, budgets: tuple[Budget, ...]) -> frozenset[str]:
+def allowed_options(config: SearchConfig) -> frozenset[str]:
     """Return the precision options worth searching under these budgets.
 
     Options of fewer than 8 weight bits with 8-bit activations buy bytes and no speed, so they join only when
@@ -93,7 +92,7 @@ def _allowed_options(config: SearchConfig, budgets: tuple[Budget, ...]) -> froze
             raise ConfigError(unknown_name("option", name, PRECISIONS))
     if config.options:
         return frozenset({"fp", *config.options})
-    wants_bytes = any(b.metric in {"size_bytes", "weight_bits", "memory_bytes"} for b in budgets)
+    wants_bytes = any(b.metric in {"size_bytes", "weight_bits", "memory_bytes"} for b in config.budgets)
     slow = {n for n in PRECISIONS if n in _LOW_BIT and parse_precision(n).activation_bits is not None}
     return frozenset(PRECISIONS) if wants_bytes else frozenset(PRECISIONS) - slow
 
@@ -151,7 +150,7 @@ def prepare(
     )
     listener(Progressed("prepare", 2, steps, "trace"))
     traced = trace_model(model.module, model.example_inputs)
-    legality = restrict(target.legality(traced.graph), _allowed_options(config, config.budgets))
+    legality = restrict(target.legality(traced.graph), allowed_options(config))
     space = precision_space(traced.graph, legality)
     listener(Progressed("prepare", 3, steps, "export"))
     base = export_onnx(traced)

@@ -35,6 +35,9 @@ __all__ = ["Prices", "damage_table", "fit_latency", "float_damage", "price"]
 #: Fewest measured candidates from which a latency model is learned.
 FEWEST_DESIGNS = 8
 
+#: Tasks whose outputs are logits, so that damage is a divergence in nats.
+LOGIT_TASKS = frozenset({"image-classification", "causal-lm"})
+
 
 @dataclass(frozen=True, eq=False)
 class Prices:
@@ -80,10 +83,11 @@ def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], 
             weights_of=bench.quantizer.weight,
             edges_of=lambda site, option: _edges(bench, site, option),
             options=missing,
+            task="logits" if bench.model.task in LOGIT_TASKS else "embedding",
+            progress=lambda done, steps: listener(Progressed("price damage", done, steps)),
         )
         known.update({f"{site}|{option}": value for (site, option), value in measured.items()})
         bench.cache.put(key, known)
-        listener(Progressed("price damage", total, total))
     return {
         (site, option): 0.0 if option == "fp" else known[f"{site}|{option}"]
         for site, options in bench.legality.options.items()

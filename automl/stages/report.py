@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from automl.artifact.report import write_report
+from automl.artifact.report import write_page
 from automl.artifact.report_data import BudgetLine
 from automl.artifact.report_data import PredictionCheck
 from automl.artifact.report_data import PredictionPoint
@@ -14,6 +15,7 @@ from automl.artifact.report_data import ReportTrial
 from automl.artifact.report_data import SensitivityTable
 from automl.artifact.report_data import SiteChoice
 from automl.artifact.report_data import StruckOption
+from automl.core.errors import LedgerError
 from automl.evaluators.latency_math import kendall_tau
 from automl.evaluators.latency_math import mape
 from automl.evaluators.size import site_size
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
     from automl.stages.prepare import Workbench
     from automl.stages.price import Prices
 
-__all__ = ["report_data", "write_run_report"]
+__all__ = ["report_data", "rewrite_report", "write_run_report"]
 
 REPORT_FILE = "report.html"
+DATA_FILE = "report.json"
 
 #: Fewest predicted and measured candidates for which an error is stated.
 FEWEST_POINTS = 5
@@ -190,5 +193,24 @@ def write_run_report(
     stamp: str,
 ) -> Path:
     """Write ``report.html`` into the run folder and return its path."""
-    data = report_data(bench, prices, outcome, answer, phases, stamp)
-    return write_report(data, bench.folder / REPORT_FILE)
+    body = report_data(bench, prices, outcome, answer, phases, stamp).to_json()
+    (bench.folder / DATA_FILE).write_text(json.dumps(body))
+    return write_page(body, bench.folder / REPORT_FILE)
+
+
+def rewrite_report(folder: Path, out: Path | None) -> Path:
+    """Write the report of a finished run again, from the data kept beside it, and return its path.
+
+    Raises:
+        LedgerError: the folder holds no finished run.
+    """
+    stored = folder / DATA_FILE
+    try:
+        body = json.loads(stored.read_text())
+    except FileNotFoundError:
+        raise LedgerError(
+            f"{folder} holds no finished run; give a run folder, or finish it: automl resume {folder}"
+        ) from None
+    except (OSError, json.JSONDecodeError) as error:
+        raise LedgerError(f"{stored} is damaged ({error}); write it again: automl resume {folder}") from None
+    return write_page(body, out if out is not None else folder / REPORT_FILE)

@@ -117,7 +117,12 @@ def _search(
     where = config.storage if config.storage is not None else folder / "ledger.journal"
     try:
         ledger = Ledger.open(
-            where, study_name=folder.name, objectives=objectives, space=bench.space, meta=config.identity()
+            where,
+            study_name=folder.name,
+            objectives=objectives,
+            space=bench.space,
+            meta=config.identity(),
+            lock=folder / "ledger.lock",
         )
         try:
             return run_search(

@@ -59,7 +59,7 @@ def load_plan(path: Path) -> QuantizationPlan:
                 raise ArtifactError(f"{path} has schema {header['schema']}; this version reads {SCHEMA}")
             weights = {}
             for index, (site, bits, group) in enumerate(header["sites"]):
-                bias = stored[f"bias_{index}"] if f"bias_{index}" in stored else None
+                bias = stored.get(f"bias_{index}")
                 codes, scale = stored[f"codes_{index}"], stored[f"scale_{index}"]
                 weights[site] = QuantizedWeight(codes, scale, bits, group, bias)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from automl.core.budget import parse_budget
+from automl.core.candidate import Candidate
+from automl.core.errors import LedgerError
+from automl.core.measurement import Measurement
+from automl.core.measurement import Metric
+from automl.stages.answer import Answer
+from automl.stages.answer import Member
+from automl.stages.answer import read_answer
+from automl.stages.answer import write_answer
+
+
+def member(name, accuracy, latency, held=True):
+    metrics = {"accuracy": Metric(accuracy, "", accuracy - 0.01, accuracy + 0.01, 100)}
+    metrics["latency_ms"] = Metric(latency, "ms", latency, latency + 0.1, 40)
+    return Member(name, Candidate.of({"precision:a": name}), Measurement(metrics), {"latency=5ms": held})
+
+
+def an_answer(best="aa11"):
+    front = (member("aa11", 0.9, 4.0), member("bb22", 0.8, 3.0))
+    return Answer(
+        primary="accuracy",
+        target={"name": "openvino"},
+        trial0=member("0000", 0.91, 9.0, held=False),
+        defaults=(member("dddd", 0.91, 6.0, held=False),),
+        front=front if best else (),
+        best=best,
+        nearest=() if best else front,
+        budgets=(parse_budget("latency=5ms"),),
+        reachable={} if best else {"latency_ms": (3.0, 9.0)},
+        stopped_by="trials",
+        notes=("a note",),
+    )
+
+
+@pytest.mark.parametrize("best", ["aa11", None])
+def test_round_trip_through_the_run_folder(tmp_path, best):
+    write_answer(tmp_path, an_answer(best))
+    assert read_answer(tmp_path) == an_answer(best)
+
+
+def test_member_is_found_by_the_start_of_its_id():
+    assert an_answer().member("bb").id == "bb22"
+
+
+@pytest.mark.parametrize("name", ["", "zz"])
+def test_a_name_that_fits_none_lists_what_there_is(name):
+    with pytest.raises(LedgerError, match="aa11, bb22"):
+        an_answer().member(name)
+
+
+def test_unfinished_run_says_how_to_finish(tmp_path):
+    with pytest.raises(LedgerError, match="automl resume"):
+        read_answer(tmp_path)
+
+
+def test_damaged_and_foreign_answers_are_refused(tmp_path):
+    file = tmp_path / "answer.json"
+    file.write_text("{")
+    with pytest.raises(LedgerError, match="damaged"):
+        read_answer(tmp_path)
+    file.write_text(json.dumps({"schema": 99}))
+    with pytest.raises(LedgerError, match="schema 99"):
+        read_answer(tmp_path)
+
+
+def test_feasible_means_every_budget_holds():
+    assert member("a", 0.9, 4.0).feasible
+    assert not member("a", 0.9, 4.0, held=False).feasible

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from automl.core.measurement import Measurement
+from automl.core.trial import Fidelity
+from automl.stages.evaluate import SUBSET
+from automl.stages.evaluate import work
+
+
+def test_the_untouched_model_loses_nothing(evaluator):
+    measured = evaluator.evaluate(evaluator.bench.space.default, Fidelity.FULL, ("quality",))
+    assert measured["drop"].value == 0.0
+    assert measured["agreement"].value == 1.0
+    assert measured["accuracy"].n == 200
+
+
+def test_subset_fidelity_uses_fewer_samples(evaluator):
+    measured = evaluator.evaluate(evaluator.bench.space.default, Fidelity.SUBSET, ("quality",))
+    assert measured["accuracy"].n == SUBSET
+
+
+def test_int8_is_smaller_and_close_and_two_bits_are_not_close(evaluator):
+    space = evaluator.bench.space
+    int8 = evaluator.evaluate(space.uniform("precision", "w8a8"), Fidelity.FULL, ("quality",))
+    two = evaluator.evaluate(space.uniform("precision", "w2a8"), Fidelity.FULL, ("quality",))
+    whole = evaluator.counts(space.default)
+    assert int8["size_bytes"].value < 0.5 * whole["size_bytes"].value
+    assert two["size_bytes"].value < int8["size_bytes"].value
+    assert int8["agreement"].value > 0.97
+    assert two["kl"].value > 10 * int8["kl"].value
+
+
+def test_work_returns_json_of_the_stage_asked_for(evaluator):
+    candidate = evaluator.bench.space.default
+    payload = {"candidate": candidate.as_dict, "fidelity": "subset", "seed": 0, "stage": "latency"}
+    measured = Measurement.from_json(work(evaluator, payload))
+    assert "latency_ms" in measured
+    assert "accuracy" not in measured
+
+
+def test_written_graphs_do_not_pile_up(evaluator):
+    space = evaluator.bench.space
+    evaluator.evaluate(space.uniform("precision", "w8a8"), Fidelity.SUBSET, ("quality",))
+    left = [p.name for p in (evaluator.bench.folder / "work").glob("*.onnx")]
+    assert left == [f"{space.default.digest}.onnx"]
+
+
+def test_predicted_latency_is_left_out_without_a_model(evaluator):
+    assert "predicted_latency_ms" not in evaluator.counts(evaluator.bench.space.default)
+
+
+def test_unknown_stage_measures_only_counts(evaluator):
+    with pytest.raises(KeyError):
+        work(evaluator, {"candidate": evaluator.bench.space.default.as_dict, "fidelity": "full"})

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from automl.execution.base import Job
+from automl.execution.base import Lane
+from automl.stages.execute import STAGES_ALONE
+from automl.stages.execute import STAGES_SHARED
+from automl.stages.execute import start_executor
+
+
+def test_timing_never_shares_the_machine():
+    assert all(s.lane is Lane.EXCLUSIVE for s in STAGES_ALONE)
+    assert {s.name: s.lane for s in STAGES_SHARED} == {"quality": Lane.SHARED, "latency": Lane.EXCLUSIVE}
+
+
+def test_one_local_worker_is_this_process(bench, evaluator, shared_cache):
+    executor, stages = start_executor(bench.config, evaluator, bench.folder, shared_cache)
+    payload = {"candidate": bench.space.default.as_dict, "fidelity": "subset", "seed": 0, "stage": "quality"}
+    executor.submit(Job("a", payload))
+    done = next(iter(executor.completions()))
+    executor.close()
+    assert stages == STAGES_ALONE
+    assert done.failure is None
+    assert done.value["metrics"]["drop"]["value"] == 0.0
+
+
+def test_a_worker_process_builds_the_same_evaluation(bench, evaluator, shared_cache):
+    config = bench.config.model_copy(update={"workers": 2})
+    executor, stages = start_executor(config, evaluator, bench.folder, shared_cache)
+    candidate = bench.space.uniform("precision", "w8a8")
+    payload = {"candidate": candidate.as_dict, "fidelity": "subset", "seed": 0, "stage": "quality"}
+    try:
+        executor.submit(Job("a", payload))
+        done = next(iter(executor.completions()))
+    finally:
+        executor.close()
+    here = evaluator.quality(candidate, evaluator.write(candidate), "subset")
+    assert stages == STAGES_SHARED
+    assert done.failure is None
+    assert abs(done.value["metrics"]["kl"]["value"] - here["kl"].value) < 1e-5

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automl.config import make_config
+from automl.core.errors import ConfigError
+from automl.stages.folder import cache_folder
+from automl.stages.folder import free_folder
+from automl.stages.folder import open_folder
+from automl.stages.folder import stored_config
+
+
+def test_new_runs_get_the_first_free_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = make_config({"model": "pkg.mod:build"})
+    first = open_folder(config, None)
+    second = open_folder(config, None)
+    assert (first.name[-2:], second.name[-2:]) == ("-1", "-2")
+    assert free_folder("../../etc/passwd").parent == Path("runs")
+
+
+def test_an_equal_configuration_continues_and_another_one_is_named(tmp_path):
+    config = make_config({"model": "m", "budget": "latency=5ms"})
+    folder = open_folder(config, tmp_path / "r")
+    assert open_folder(make_config({"model": "m", "budget": "latency=5ms", "workers": 2}), folder) == folder
+    with pytest.raises(ConfigError, match=r"budget: .*latency=5ms.*latency=4ms"):
+        open_folder(make_config({"model": "m", "budget": "latency=4ms"}), folder)
+    assert stored_config(folder) == config
+
+
+def test_a_folder_with_other_content_is_not_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not a run folder"):
+        open_folder(make_config({"model": "m"}), tmp_path)
+    with pytest.raises(ConfigError, match="not a run folder"):
+        stored_config(tmp_path)
+
+
+def test_cache_is_the_users_unless_given(tmp_path):
+    assert cache_folder(make_config({"model": "m", "cache": tmp_path})) == tmp_path
+    assert cache_folder(make_config({"model": "m"})).name == "automl"

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from automl.evaluators.size import size_bytes
+from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.events import silent
+from automl.stages.price import price
+from automl.stages.problem import additive_tables
+from automl.stages.problem import build_problem
+from automl.stages.problem import objectives_of
+from automl.stages.problem import uniform_candidates
+
+
+@pytest.fixture(scope="module")
+def prices(evaluator):
+    return price(evaluator, silent)
+
+
+def test_size_becomes_an_axis_when_it_is_limited(bench):
+    assert [o.metric for o in objectives_of(bench)] == ["accuracy", "latency_ms", "size_bytes"]
+
+
+def test_uniform_candidates_start_with_the_untouched_model(bench):
+    named = uniform_candidates(bench.space)
+    assert named[0][1] == bench.space.default
+    assert len({c.digest for _, c in named}) == len(named)
+    assert any(name.startswith("uniform w4a8") for name, _ in named)
+
+
+def test_size_table_equals_the_size_of_any_candidate(bench, prices):
+    tables = additive_tables(bench, prices, bench.space, None)
+    codes = bench.space.sample(np.random.default_rng(0), 20)
+    for code in codes:
+        precisions, _ = assignment_of(bench.space.decode(code), bench.space)
+        predicted = tables.predict("size_bytes", code[None])[0]
+        assert predicted == size_bytes(bench.traced.graph, precisions)
+
+
+def test_the_problem_has_seeds_and_predicts_every_objective(bench, prices):
+    objectives = objectives_of(bench)
+    reference = {"size_bytes": 1e5}
+    budgets = tuple(b for b in bench.config.budgets if b.metric not in reference)
+    problem = build_problem(bench, prices, objectives, budgets, seed=3)
+    assert len({c.digest for c in problem.seeds}) == len(problem.seeds) > 5
+    codes = bench.space.sample(np.random.default_rng(1), 7)
+    predicted = problem.predict(codes)
+    assert predicted.shape == (7, 3)
+    assert (predicted[:, 1] > 0).all()

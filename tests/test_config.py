@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from automl.config import EFFORTS
+from automl.config import SearchConfig
+from automl.config import make_config
+from automl.config import parse_duration
+from automl.config import read_config
+from automl.core.errors import BudgetError
+from automl.core.errors import ConfigError
+
+
+def test_yaml_round_trip_keeps_every_setting(tmp_path):
+    config = make_config({"model": "m", "budget": ["latency=5ms", "drop=1%"], "trials": 7, "time": "2m"})
+    path = tmp_path / "c.yaml"
+    path.write_text(config.to_yaml())
+    assert read_config(path) == config
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0)])
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0s", "10", "m", "-1m", "ten minutes"])
+def test_unreadable_duration_is_one_sentence(text):
+    with pytest.raises(ConfigError, match="give a positive number with s, m or h"):
+        parse_duration(text)
+
+
+def test_unknown_setting_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'budget'"):
+        make_config({"model": "m", "budgett": "latency=5ms"})
+
+
+def test_a_single_budget_may_be_a_string_of_several():
+    assert make_config({"model": "m", "budget": "latency=5ms,size=4MB"}).budget == ("latency=5ms", "size=4MB")
+
+
+def test_budget_errors_keep_their_own_sentence():
+    with pytest.raises(BudgetError, match="greater than zero"):
+        make_config({"model": "m", "budget": "latency=0ms"})
+
+
+@pytest.mark.parametrize(
+    "bad", [{"trials": 0}, {"workers": 0}, {"effort": "huge"}, {"seed": -1}, {"batch": 0}]
+)
+def test_values_out_of_range_name_the_setting(bad):
+    with pytest.raises(ConfigError, match=f"setting {next(iter(bad))}="):
+        make_config({"model": "m", **bad})
+
+
+def test_identity_ignores_where_a_run_is_executed_and_nothing_else():
+    base = SearchConfig(model="m")
+    assert (
+        base.model_copy(update={"workers": 4, "executor": "ray", "time": "1m"}).identity() == base.identity()
+    )
+    assert base.model_copy(update={"seed": 1}).identity() != base.identity()
+
+
+def test_trials_default_to_the_effort():
+    assert SearchConfig(model="m", effort="quick").n_trials == EFFORTS["quick"].trials
+    assert SearchConfig(model="m", trials=3).n_trials == 3
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", "model: m\nsped: 3\n"])
+def test_unusable_files_are_config_errors(tmp_path, content):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError):
+        read_config(path)
+
+
+def test_missing_file_is_a_config_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        read_config(tmp_path / "none.yaml")
