@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from automl.artifact.report import write_page
 from automl.artifact.report_data import BudgetLine
 from automl.artifact.report_data import PredictionCheck
@@ -138,8 +140,8 @@ def _prediction(rows: list[ReportTrial]) -> PredictionCheck | None:
     )
     if len(points) < FEWEST_POINTS:
         return None
-    predicted = [p.predicted_ms for p in points]
-    measured = [p.measured_ms for p in points]
+    predicted = np.array([p.predicted_ms for p in points])
+    measured = np.array([p.measured_ms for p in points])
     return PredictionCheck(points, mape(predicted, measured), kendall_tau(predicted, measured))
 
 
