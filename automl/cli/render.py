@@ -5,21 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from automl.core.measurement import Metric
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
 
-__all__ = ["answer_json", "format_metric", "front_table", "show_answer"]
+__all__ = ["answer_json", "format_metric", "front_table", "show_answer", "wide_console"]
+
+#: Columns of output that goes to a file or pipe.
+WIDTH = 160
 
 _PERCENT = frozenset({"accuracy", "agreement", "drop"})
+
+
+def wide_console(*, stderr: bool = True) -> Console:
+    """Return the console of the command line; what is not a terminal gets lines wide enough for the table."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=WIDTH)
 
 
 def _number(name: str, value: float) -> str:
@@ -75,9 +83,9 @@ def front_table(answer: Answer) -> Table:
         title="measured from reloaded artifacts, interleaved with the untouched model", title_style="dim"
     )
     table.add_column("")
-    table.add_column("id")
+    table.add_column("id", no_wrap=True)
     for name in _columns(answer):
-        table.add_column(_TITLES.get(name, name), justify="right")
+        table.add_column(_TITLES.get(name, name), justify="right", no_wrap=True)
     for budget in answer.budgets:
         table.add_column(escape(budget.text), justify="center")
     table.add_row(*_row(answer.trial0, answer, "0"), style="dim")

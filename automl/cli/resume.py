@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from automl.cli.progress import ProgressDisplay
+from automl.cli.render import wide_console
 from automl.cli.search import finish
 
 __all__ = ["resume"]
@@ -26,7 +26,7 @@ def resume(
     """
     from automl.api import resume_run
 
-    console = Console(stderr=True)
+    console = wide_console()
     with ProgressDisplay(console) as listener:
         result = resume_run(run, workers=workers, time=time, listener=listener)
     finish(result.answer, result.folder, console, as_json=as_json)

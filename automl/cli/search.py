@@ -13,6 +13,7 @@ from rich.console import Console
 from automl.cli.progress import ProgressDisplay
 from automl.cli.render import answer_json
 from automl.cli.render import show_answer
+from automl.cli.render import wide_console
 from automl.config import make_config
 from automl.config import read_config
 
@@ -105,7 +106,7 @@ def search(
     settings = make_config({**base, **stated})
     from automl.api import run_config
 
-    console = Console(stderr=True)
+    console = wide_console()
     with ProgressDisplay(console) as listener:
         result = run_config(settings, run=run, listener=listener)
     finish(result.answer, result.folder, console, as_json=as_json)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from automl.cli.render import answer_json
 from automl.cli.render import format_metric
 from automl.cli.render import show_answer
+from automl.cli.render import wide_console
 from automl.searchspaces.dimension import split_name
 from automl.stages.answer import read_answer
 
@@ -29,7 +29,7 @@ def show(
     Example: [bold]automl show runs/efficientnet_lite0-1 0f3a[/]
     """
     answer = read_answer(run)
-    console = Console()
+    console = wide_console(stderr=False)
     if as_json:
         typer.echo(json.dumps(answer_json(answer, run)))
         return

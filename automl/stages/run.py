@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC
@@ -52,6 +53,8 @@ __all__ = ["execute_run"]
 #: Share of a time limit that is kept for confirming finalists.
 CONFIRM_SHARE = 0.25
 
+NOMINAL_FILE = "nominal_ms.json"
+
 
 @dataclass
 class _Phases:
@@ -80,10 +83,11 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
     cache = cache_folder(config)
     bench = prepare(config, folder, cache, listener)
     phases.done("prepare")
-    evaluator = CandidateEvaluator(bench)
+    evaluator = CandidateEvaluator(bench, nominal_ms=_stored_nominal(folder))
     try:
         prices = price(evaluator, listener)
         evaluator.latency_model = prices.latency
+        (folder / NOMINAL_FILE).write_text(json.dumps(evaluator.meter.nominal_ms))
         phases.done("price")
         objectives = objectives_of(bench)
         remaining = None
@@ -101,6 +105,12 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
         bench.target.close()
         bench.quality_target.close()
     return answer
+
+
+def _stored_nominal(folder: Path) -> float | None:
+    """Return the untouched model's latency of the run's first session, so that a resumed one prices alike."""
+    file = folder / NOMINAL_FILE
+    return float(json.loads(file.read_text())) if file.exists() else None
 
 
 def _search(

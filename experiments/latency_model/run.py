@@ -173,10 +173,15 @@ def study(name: str, arguments: argparse.Namespace, folder: Path) -> dict[str, A
     started = time.monotonic()
     bench.observe(space.default)
 
+    log = Path(arguments.raw or folder) / f"{name}.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+
     def measure(candidates: list[Candidate], label: str) -> list[LatencyObservation]:
         out = []
         for index, candidate in enumerate(candidates):
             out.append(bench.observe(candidate))
+            with log.open("a") as stream:
+                stream.write(json.dumps({"label": label, **out[-1].to_json()}) + "\n")
             if index % 10 == 9:
                 sys.stderr.write(f"{name} {label} {index + 1} {time.monotonic() - started:.0f} s\n")
         return out
@@ -188,11 +193,6 @@ def study(name: str, arguments: argparse.Namespace, folder: Path) -> dict[str, A
     fit += measure(designed[half:], "fit")
     second = measure(mixes, "test again")
     seconds = time.monotonic() - started
-    stored = {"fit": fit, "first": first, "second": second}
-    raw = {key: [o.to_json() for o in value] for key, value in stored.items()}
-    if arguments.raw:
-        Path(arguments.raw).mkdir(parents=True, exist_ok=True)
-        (Path(arguments.raw) / f"{name}.json").write_text(json.dumps(raw))
     model = LatencyModel.fit(graph, fit, SEED)
     a = np.array([o.timing_ms for o in first])
     b = np.array([o.timing_ms for o in second])
@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--lock", default="", help="file locked while timing")
-    parser.add_argument("--raw", default="", help="folder for all observations")
+    parser.add_argument("--raw", default="", help="folder for all observations, one JSON line each")
     parser.add_argument("--out", default=str(HERE / "results.json"))
     arguments = parser.parse_args()
     out = Path(arguments.out)
