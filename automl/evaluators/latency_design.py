@@ -1,8 +1,9 @@
 """Which candidates to measure so that the latency model learns borders as well as layers.
 
 Uniform candidates come first; then, from a pool of random mixes (independent choices at several rates, and
-runs of equal choices, which is what searches end up proposing), greedily the one that shows the most pairs of
-neighbouring choices that were seen least: a cheap stand-in for a D-optimal design of the pair terms.
+runs of equal choices, which is what searches end up proposing), in turn the next of the pool, so that few and
+many changes are seen too, and greedily the one that shows the most pairs of neighbouring choices that were
+seen least: a cheap stand-in for a D-optimal design of the pair terms.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def design_candidates(space: SearchSpace, graph: ModelGraph, count: int, seed: i
         for table, (i, j) in zip(shown, pairs, strict=True):
             gains += 1.0 / (1.0 + table[stack[:, i], stack[:, j]])
         gains[~free] = -np.inf
-        best = int(np.argmax(gains))
+        best = int(np.argmax(gains)) if len(codes) % 2 else int(np.argmax(free))
         free[best] = False
         codes.append(stack[best])
         _show(shown, pairs, stack[best])

@@ -69,28 +69,37 @@ def ridge_loo(
 
 
 def huber_line(
-    x: NDArray[np.float64], y: NDArray[np.float64], *, strength: float = 0.02, rounds: int = 20
-) -> tuple[float, float]:
-    """Return (offset, slope) of a robust line ``y ~ offset + slope * x``, shrunk towards the identity.
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    share: NDArray[np.float64],
+    *,
+    strength: float = 0.02,
+    rounds: int = 20,
+) -> tuple[float, float, float]:
+    """Return (offset, slope, tilt) of the robust fit ``offset + slope * x + tilt * x * (share - 1/2)``.
+
+    It is shrunk towards the identity (0, 1, 0).
 
     Args:
         x: predictions (n,), positive.
         y: measurements (n,).
-        strength: relative weight of the pull towards offset 0 and slope 1, as if ``strength * n`` further
-            points lay on the identity at the largest x.
+        share: share of sites with 8-bit activations (n,); the tilt takes out what local effects miss far from
+            even mixes.
+        strength: relative weight of the pull, as if ``strength * n`` further points lay on the identity at
+            the largest x.
         rounds: reweighting rounds.
     """
     if len(x) == 0:
-        return 0.0, 1.0
+        return 0.0, 1.0, 0.0
     top = float(x.max())
-    design = np.stack([np.ones_like(x), x], axis=1)
-    pull = np.diag([strength * len(x), strength * len(x) * top**2])
-    beta = np.array([0.0, 1.0])
+    design = np.stack([np.ones_like(x), x, x * (share - 0.5)], axis=1)
+    pull = strength * len(x) * np.diag([1.0, top**2, 0.1 * top**2])
+    identity = np.array([0.0, 1.0, 0.0])
+    beta = identity
     for _ in range(rounds):
         residual = y - design @ beta
         scale = 1.345 * max(1.4826 * float(np.median(np.abs(residual))), 1e-9 * top)
         weight = np.minimum(1.0, scale / np.maximum(np.abs(residual), 1e-12))
         left = design.T @ (weight[:, None] * design) + pull
-        right = design.T @ (weight * y) + pull @ np.array([0.0, 1.0])
-        beta = np.linalg.solve(left, right)
-    return float(beta[0]), float(beta[1])
+        beta = np.linalg.solve(left, design.T @ (weight * y) + pull @ identity)
+    return float(beta[0]), float(beta[1]), float(beta[2])

@@ -112,8 +112,9 @@ class _Fit:
 
     def predict(self, features: NDArray[np.float64], codes: SiteCodes) -> NDArray[np.float64]:
         total = self.units.predict(features, codes).sum(axis=1)
-        offset, slope = self.lines[codes.floats].T
-        return np.asarray(offset + slope * total, dtype=np.float64)
+        offset, slope, tilt = self.lines[codes.floats].T
+        share = codes.quantized.mean(axis=1) - 0.5
+        return np.asarray(offset + (slope + tilt * share) * total, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +179,9 @@ class LatencyModel:
             model = units_of(inside)
             raw[outside] = model.predict(matrix[outside], codes.take(outside)).sum(axis=1)
             fitted.append((model, inside))
-        lines = _lines(raw, total, codes.floats, len(floats))
+        lines = _lines(raw, total, codes, len(floats))
         parts = tuple(
-            _Fit(model, _lines(raw[rows], total[rows], codes.floats[rows], len(floats)))
+            _Fit(model, _lines(raw[rows], total[rows], codes.take(rows), len(floats)))
             for model, rows in fitted
         )
         predicted = np.zeros(len(total))
@@ -348,7 +349,9 @@ def _fold_numbers(observations: Sequence[LatencyObservation], rng: np.random.Gen
 
 
 def _lines(
-    raw: NDArray[np.float64], total: NDArray[np.float64], floats: NDArray[np.int64], count: int
+    raw: NDArray[np.float64], total: NDArray[np.float64], codes: SiteCodes, count: int
 ) -> NDArray[np.float64]:
-    """Return (offset, slope) per float type, shape (count, 2)."""
-    return np.array([huber_line(raw[floats == f], total[floats == f]) for f in range(count)])
+    """Return (offset, slope, tilt) per float type, shape (count, 3)."""
+    share = codes.quantized.mean(axis=1)
+    rows = [codes.floats == f for f in range(count)]
+    return np.array([huber_line(raw[r], total[r], share[r]) for r in rows])

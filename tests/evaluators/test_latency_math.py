@@ -67,9 +67,17 @@ def test_huber_line_ignores_an_outlier():
     x = np.linspace(5, 10, 30)
     y = 0.5 + 1.1 * x
     y[4] = 100.0
-    offset, slope = huber_line(x, y)
+    offset, slope, tilt = huber_line(x, y, np.full(30, 0.5))
     assert offset + slope * 8 == pytest.approx(0.5 + 1.1 * 8, rel=0.01)
+    assert tilt == pytest.approx(0.0, abs=1e-9)
+
+
+def test_huber_line_tilts_with_the_share_of_quantized_sites():
+    x = np.linspace(5, 10, 40)
+    share = np.tile([0.1, 0.3, 0.6, 0.9], 10)
+    offset, slope, tilt = huber_line(x, x * (1.0 - 0.2 * (share - 0.5)), share)
+    assert offset + (slope + tilt * 0.4) * 8 == pytest.approx(0.92 * 8, rel=0.01)
 
 
 def test_huber_line_without_points_is_the_identity():
-    assert huber_line(np.array([]), np.array([])) == (0.0, 1.0)
+    assert huber_line(np.array([]), np.array([]), np.array([])) == (0.0, 1.0, 0.0)
