@@ -14,6 +14,7 @@ from automl.core.errors import ConfigError
 from automl.core.errors import LedgerError
 from automl.core.errors import unknown_name
 from automl.stages.answer import read_answer
+from automl.stages.events import Progressed
 from automl.stages.events import silent
 from automl.stages.folder import open_folder
 from automl.stages.folder import stored_config
@@ -255,9 +256,12 @@ def run_config(config: SearchConfig, *, run: Path | None = None, listener: Liste
     Raises:
         AutomlError: an input cannot be used, or the run folder belongs to another configuration.
     """
+    from automl.stages.check import check_config
     from automl.stages.run import execute_run
 
+    check_config(config)
     folder = open_folder(config, run)
+    listener(Progressed("run", text=f"run folder {folder}"))
     return SearchResult(execute_run(config, folder, listener), folder)
 
 

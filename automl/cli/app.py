@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -35,7 +36,6 @@ for command in (search, resume, show, export, bench, doctor, report):
     app.command()(command)
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -56,16 +56,20 @@ def main() -> None:
     try:
         app()
     except AutomlError as error:
-        console.print(f"automl: {error}", style="red", markup=False, highlight=False)
-        sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        console.print("automl: interrupted; nothing recorded is lost", markup=False)
-        sys.exit(EXIT_INTERRUPTED)
+        _refuse(console, str(error))
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        text = f"the system refused{where}: {error.strerror or error}; check space and permissions and resume"
-        console.print(f"automl: {text}", style="red", markup=False, highlight=False)
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(
+            console,
+            f"the system refused{where}: {error.strerror or error}; check space and permissions and resume",
+        )
+
+
+def _refuse(console: Console, text: str) -> NoReturn:
+    """Print one line, whatever line ends the reason carries, and leave."""
+    line = " ".join(text.split())
+    console.print(f"automl: {line}", style="red", markup=False, highlight=False)
+    sys.exit(EXIT_BAD_INPUT)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from automl.cli.render import format_metric
@@ -63,5 +64,5 @@ def bench(
     reference = rows[0][1]["latency_ms"].value
     for model, measurement in rows:
         cells = [format_metric(n, measurement[n]) if n in measurement else "" for n in names]
-        table.add_row(model, *cells, f"{measurement['latency_ms'].value / reference:.2f}x")
+        table.add_row(escape(model), *cells, f"{measurement['latency_ms'].value / reference:.2f}x")
     Console().print(table)

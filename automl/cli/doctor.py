@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["doctor"]
@@ -29,5 +30,6 @@ def doctor(
     for title in ("what", "name", "usable", "detail"):
         table.add_column(title)
     for finding in findings:
-        table.add_row(finding.what, finding.name, "yes" if finding.usable else "no", finding.detail)
+        usable = "yes" if finding.usable else "no"
+        table.add_row(finding.what, escape(finding.name), usable, escape(finding.detail))
     Console().print(table)

@@ -10,6 +10,7 @@ import typer
 from automl.cli.progress import ProgressDisplay
 from automl.cli.render import wide_console
 from automl.cli.search import finish
+from automl.cli.search import interruptible
 
 __all__ = ["resume"]
 
@@ -27,6 +28,6 @@ def resume(
     from automl.api import resume_run
 
     console = wide_console()
-    with ProgressDisplay(console) as listener:
+    with interruptible(console), ProgressDisplay(console) as listener:
         result = resume_run(run, workers=workers, time=time, listener=listener)
     finish(result.answer, result.folder, console, as_json=as_json)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
 
@@ -17,7 +19,10 @@ from automl.cli.render import wide_console
 from automl.config import make_config
 from automl.config import read_config
 
-__all__ = ["finish", "search"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["finish", "interruptible", "search"]
 
 EXIT_INFEASIBLE = 3
 EXIT_INTERRUPTED = 130
@@ -107,9 +112,21 @@ def search(
     from automl.api import run_config
 
     console = wide_console()
-    with ProgressDisplay(console) as listener:
+    with interruptible(console), ProgressDisplay(console) as listener:
         result = run_config(settings, run=run, listener=listener)
     finish(result.answer, result.folder, console, as_json=as_json)
+
+
+@contextmanager
+def interruptible(console: Console) -> Iterator[None]:
+    """Turn Ctrl-C outside the search proper, which ends by itself with an answer, into a line and exit 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            "automl: interrupted; nothing recorded is lost, go on with automl resume RUN", markup=False
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def finish(answer: Any, folder: Path, console: Console, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from automl.cli.render import answer_json
@@ -49,5 +50,5 @@ def show(
     options.add_column("option")
     for name, option in member.candidate.assignment:
         kind, site = split_name(name)
-        options.add_row(site, kind, str(option))
+        options.add_row(escape(site), kind, escape(str(option)))
     console.print(options)

@@ -84,11 +84,16 @@ class MissingExtraError(AutomlError, ImportError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string when none is near."""
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string when none is near.
+
+    A name that continues ``name`` is nearer than one that resembles it.
+    """
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
-    near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    wanted = name.casefold()
+    longer = sorted((c for c in folded if len(wanted) > 2 and c.startswith(wanted)), key=len)
+    near = longer or difflib.get_close_matches(wanted, list(folded), n=1, cutoff=0.5)
     return f"; did you mean '{folded[near[0]]}'?" if near else ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from automl.core.errors import AutomlError
 from automl.core.errors import ModelError
 from automl.core.errors import unknown_name
 from automl.models.assembly import assemble
@@ -29,6 +30,21 @@ if TYPE_CHECKING:
     from automl.models.loaded import LoadedModel
 
 __all__ = ["load_model"]
+
+#: What a user's function may raise; our own errors pass through.
+_USER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 Shapes = tuple[tuple[int, ...], ...] | None
 
@@ -170,7 +186,9 @@ def _from_function(spec: str, shapes: Shapes, weights: Path | None) -> LoadedMod
     with _working_directory_importable():
         try:
             holder = importlib.import_module(module_name)
-        except (ImportError, SyntaxError, ValueError) as error:
+        except AutomlError:
+            raise
+        except _USER_ERRORS as error:
             raise ModelError(
                 f"model '{spec}': the Python module '{module_name}' cannot be imported ({error}); give "
                 "module:function of something importable from the working directory"
@@ -181,11 +199,13 @@ def _from_function(spec: str, shapes: Shapes, weights: Path | None) -> LoadedMod
             raise ModelError(f"model '{spec}': {unknown_name('function', function_name, known)}")
         try:
             built = function()
-        except TypeError as error:
+        except AutomlError:
+            raise
+        except _USER_ERRORS as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:240]
             raise ModelError(
-                f"model '{spec}': calling '{function_name}' without arguments failed ({error}); it must "
-                "take none and "
-                "return a torch.nn.Module"
+                f"model '{spec}': calling '{function_name}' without arguments failed ({reason}); it must "
+                "take none and return a torch.nn.Module"
             ) from error
     examples = None
     if isinstance(built, tuple) and len(built) == 2 and isinstance(built[0], nn.Module):

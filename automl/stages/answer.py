@@ -105,7 +105,9 @@ class Answer:
         Raises:
             LedgerError: none or several match.
         """
-        everyone = {m.id: m for m in (*self.front, *self.nearest, *self.defaults, self.trial0)}
+        everyone: dict[str, Member] = {}
+        for member in (*self.front, *self.nearest, self.trial0, *self.defaults):
+            everyone.setdefault(member.id, member)  # a default on the front counts with its artifact
         found = [m for name, m in everyone.items() if name.startswith(member_id)] if member_id else []
         if len(found) != 1:
             raise LedgerError(

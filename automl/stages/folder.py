@@ -10,9 +10,10 @@ from automl.config import SearchConfig
 from automl.config import read_config
 from automl.core.errors import ConfigError
 
-__all__ = ["CONFIG_FILE", "cache_folder", "free_folder", "open_folder", "stored_config"]
+__all__ = ["CONFIG_FILE", "LEDGER_FILE", "cache_folder", "free_folder", "open_folder", "stored_config"]
 
 CONFIG_FILE = "config.yaml"
+LEDGER_FILE = "ledger.journal"
 
 
 def free_folder(name: str) -> Path:
@@ -24,14 +25,15 @@ def free_folder(name: str) -> Path:
 def open_folder(config: SearchConfig, run: Path | None) -> Path:
     """Return the run's folder, created and holding its configuration.
 
-    An existing folder of an equal configuration is continued.
+    An existing folder of an equal configuration is continued; one whose run recorded nothing yet is taken
+    over.
 
     Raises:
         ConfigError: the folder belongs to another configuration, or holds something else.
     """
     folder = run if run is not None else free_folder(config.model)
     file = folder / CONFIG_FILE
-    if file.exists():
+    if file.exists() and not _nothing_recorded(folder):
         stored, wanted = read_config(file).identity(), config.identity()
         different = [k for k in wanted if stored[k] != wanted[k]]
         if different:
@@ -41,11 +43,26 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
                 f"{wanted[key]!r} here); choose another --run folder, or continue that one with automl resume"
             )
         return folder
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} exists and is not a run folder; choose another --run folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(config.to_yaml())
+    try:
+        if folder.exists() and any(folder.iterdir()) and not file.exists():
+            raise ConfigError(f"{folder} exists and is not a run folder; choose another --run folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(config.to_yaml())
+    except OSError as error:
+        raise ConfigError(
+            f"the run folder {folder} cannot be written ({error.strerror or error}); choose another --run "
+            "folder, or mend space and permissions"
+        ) from None
     return folder
+
+
+def _nothing_recorded(folder: Path) -> bool:
+    """Return whether a run ended before its first trial, for example at a model that could not be loaded."""
+    try:
+        elsewhere = read_config(folder / CONFIG_FILE).storage is not None
+    except ConfigError:
+        return False
+    return not elsewhere and not (folder / LEDGER_FILE).exists()
 
 
 def stored_config(run: Path) -> SearchConfig:

@@ -22,10 +22,13 @@ from automl.ledger import Ledger
 from automl.stages.answer import Answer
 from automl.stages.answer import Member
 from automl.stages.answer import write_answer
+from automl.stages.check import check_config
+from automl.stages.check import check_measured
 from automl.stages.confirm import confirm
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
 from automl.stages.execute import start_executor
+from automl.stages.folder import LEDGER_FILE
 from automl.stages.folder import cache_folder
 from automl.stages.prepare import prepare
 from automl.stages.price import price
@@ -34,7 +37,6 @@ from automl.stages.problem import objectives_of
 from automl.stages.problem import uniform_candidates
 from automl.stages.report import write_run_report
 from automl.strategies.table import make_strategy
-from automl.strategies.table import strategy_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +81,10 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
     clock = time.monotonic
     start = clock()
     phases = _Phases(clock, [], start)
-    strategy_class(config.strategy)
+    check_config(config)
     cache = cache_folder(config)
     bench = prepare(config, folder, cache, listener)
+    check_measured(config, bench.model.task, bench.data.labelled)
     phases.done("prepare")
     evaluator = CandidateEvaluator(bench, nominal_ms=_stored_nominal(folder))
     try:
@@ -124,7 +127,7 @@ def _search(
     bench = evaluator.bench
     config, folder = bench.config, bench.folder
     executor, stages = start_executor(config, evaluator, folder, cache)
-    where = config.storage if config.storage is not None else folder / "ledger.journal"
+    where = config.storage if config.storage is not None else folder / LEDGER_FILE
     try:
         ledger = Ledger.open(
             where,

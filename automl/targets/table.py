@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from automl.core.errors import MissingExtraError
 from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
 
@@ -101,8 +102,12 @@ def make_target(spec: str, *, threads: int | None = None, batch: int = 1) -> Tar
     Raises:
         TargetError: the target, an option or its value is unknown.
         ConfigError: threads or batch are not positive.
+        MissingExtraError: the runtime is not installed.
     """
     name, options = parse_target(spec)
+    if importlib.util.find_spec(TARGETS[name].package) is None:
+        package = TARGETS[name].package
+        raise MissingExtraError(f"target '{name}' needs the package {package}; run: pip install {package}")
     module, _, attribute = TARGETS[name].path.partition(":")
     made: RuntimeTarget = getattr(importlib.import_module(module), attribute)(
         **options, threads=threads, batch=batch

@@ -82,9 +82,12 @@ class WorkerClient:
             process = self._running()
             try:
                 write_message(_pipe(process.stdin), {**(arguments or {}), "command": command}, arrays)
-            except (BrokenPipeError, OSError) as error:
+                return self._receive(command)
+            except OSError as error:
                 raise EvaluationError(self._death(command)) from error
-            return self._receive(command)
+            except KeyboardInterrupt:
+                self._kill()  # its reply would be taken for the answer to the next command
+                raise
 
     def load(
         self, path: Path, *, float_type: str, shapes: Sequence[Sequence[int]], profile: bool = False
@@ -158,8 +161,14 @@ class WorkerClient:
             **self._environment,
         }
         command = [sys.executable, "-P", "-m", "automl.targets.worker", self._runtime, str(self._threads)]
+        # A group of its own keeps Ctrl-C for the driver.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+            process_group=0,
         )
         self._replies = queue.SimpleQueue()
         self._reader = threading.Thread(

@@ -40,3 +40,7 @@ def test_sentence_names_the_value_the_nearest_and_all():
     assert errors.unknown_name("metric", "q", ["size", "kl"]) == (
         "unknown metric 'q'; choose one of: kl, size"
     )
+
+
+def test_a_name_that_continues_the_given_one_is_the_nearest():
+    assert did_you_mean("avx512", ["avx2", "avx512_core_amx", "avx512_core"]) == "; did you mean 'avx512_core'?"

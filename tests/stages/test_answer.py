@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,13 @@ def test_round_trip_through_the_run_folder(tmp_path, best):
 
 def test_member_is_found_by_the_start_of_its_id():
     assert an_answer().member("bb").id == "bb22"
+
+
+def test_a_runtime_default_on_the_front_is_found_with_its_artifact():
+    found = replace(member("dddd", 0.91, 6.0), artifact="models/dddd")
+    answer = an_answer()
+    answer = replace(answer, front=(*answer.front, found))
+    assert answer.member("dddd").artifact == "models/dddd"
 
 
 @pytest.mark.parametrize("name", ["", "zz"])

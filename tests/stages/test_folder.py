@@ -6,6 +6,7 @@ import pytest
 
 from automl.config import make_config
 from automl.core.errors import ConfigError
+from automl.stages.folder import LEDGER_FILE
 from automl.stages.folder import cache_folder
 from automl.stages.folder import free_folder
 from automl.stages.folder import open_folder
@@ -24,10 +25,24 @@ def test_new_runs_get_the_first_free_number(tmp_path, monkeypatch):
 def test_an_equal_configuration_continues_and_another_one_is_named(tmp_path):
     config = make_config({"model": "m", "budget": "latency=5ms"})
     folder = open_folder(config, tmp_path / "r")
+    (folder / LEDGER_FILE).write_text("a trial")
     assert open_folder(make_config({"model": "m", "budget": "latency=5ms", "workers": 2}), folder) == folder
     with pytest.raises(ConfigError, match=r"budget: .*latency=5ms.*latency=4ms"):
         open_folder(make_config({"model": "m", "budget": "latency=4ms"}), folder)
     assert stored_config(folder) == config
+
+
+def test_a_folder_whose_run_recorded_nothing_is_taken_over(tmp_path):
+    open_folder(make_config({"model": "misspelt"}), tmp_path / "r")
+    config = make_config({"model": "m"})
+    assert open_folder(config, tmp_path / "r") == tmp_path / "r"
+    assert stored_config(tmp_path / "r") == config
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        open_folder(make_config({"model": "m"}), tmp_path / "file" / "run")
 
 
 def test_a_folder_with_other_content_is_not_touched(tmp_path):

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from automl.cli.progress import ProgressDisplay
+from automl.stages.events import Progressed
+
+
+def written(*events: Progressed, terminal: bool = False) -> str:
+    sink = StringIO()
+    console = Console(file=sink, width=160, force_terminal=terminal)
+    with ProgressDisplay(console) as listener:
+        for event in events:
+            listener(event)
+    return sink.getvalue()
+
+
+def test_a_pipe_gets_one_line_a_stage_with_its_length():
+    text = written(*(Progressed("search", done, 40, "candidates") for done in range(40)))
+    assert text == "search: 40 steps candidates\n"
+
+
+def test_lines_of_text_are_printed_as_they_are():
+    assert written(Progressed("search", text="failed: [bold]x[/]")) == "failed: [bold]x[/]\n"
+
+
+def test_a_terminal_gets_a_bar_with_count_and_time_left():
+    text = written(Progressed("price", 0, 8), Progressed("price", 3, 8, "half way"), terminal=True)
+    assert "price" in text
+    assert "3/8" in text
+    assert "left" in text
+    assert "half way" in text

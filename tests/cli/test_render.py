@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from automl.cli.render import answer_json
+from automl.cli.render import format_metric
+from automl.cli.render import front_table
+from automl.cli.render import show_answer
+from automl.cli.render import wide_console
+from automl.core.measurement import Metric
+
+
+def drawn(draw) -> str:
+    sink = StringIO()
+    draw(Console(file=sink, width=220))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "text"),
+    [
+        ("accuracy", Metric(0.884, "", 0.85, 0.91, 500), "88.4 % [85.0, 91.0]"),
+        ("latency_ms", Metric(5.125, "ms", 5.0, 5.25, 30), "5.12 ms [5.00, 5.25]"),
+        ("size_bytes", Metric(4_650_000, "B"), "4.65 MB"),
+        ("macs", Metric(2.5e9, "MAC"), "2.50 G"),
+        ("macs", Metric(3.0e8, "MAC"), "300 M"),
+        ("kl", Metric(0.012345, "nat"), "0.01235"),
+    ],
+)
+def test_metrics_are_in_the_unit_people_read(name, metric, text):
+    assert format_metric(name, metric) == text
+
+
+def test_the_interval_can_be_left_out():
+    assert format_metric("accuracy", Metric(0.5, "", 0.4, 0.6, 9), interval=False) == "50.0 %"
+
+
+def test_the_table_has_trial_zero_the_front_its_budgets_and_a_mark_on_the_pick(digits_run):
+    answer = digits_run.answer
+    text = drawn(lambda c: c.print(front_table(answer)))
+    for title in (
+        "accuracy",
+        "latency (median)",
+        "p95",
+        "predicted",
+        "size",
+        "MACs",
+        "latency=1.5x",
+        "drop=5%",
+    ):
+        assert title in text
+    for member in (answer.trial0, *answer.front):
+        assert member.id in text
+    marked = [line for line in text.splitlines() if "*" in line]
+    assert len(marked) == 1
+    assert answer.best in marked[0]
+
+
+def test_the_pick_its_artifact_and_the_report_are_named(digits_run):
+    text = drawn(lambda c: show_answer(c, digits_run.answer, digits_run.folder))
+    assert f"Pick {digits_run.best.id}" in text
+    flat = text.replace("\n", "")
+    assert str(digits_run.folder / digits_run.best.member.artifact) in flat
+    assert str(digits_run.folder / "report.html") in flat
+
+
+def test_without_a_feasible_model_the_nearest_and_the_reachable_range_are_shown(digits_run):
+    answer = replace(
+        digits_run.answer,
+        front=(),
+        best=None,
+        nearest=digits_run.answer.front,
+        reachable={"latency_ms": (0.25, 2.0)},
+    )
+    text = drawn(lambda c: show_answer(c, answer, digits_run.folder))
+    assert "nearest" in text
+    assert "0.25 ms to 2.00 ms" in text
+    assert "Pick" not in text
+
+
+def test_names_from_outside_are_not_markup(digits_run):
+    answer = replace(digits_run.answer, notes=("data [bold]x[/bold] was short",))
+    assert "[bold]x[/bold]" in drawn(lambda c: show_answer(c, answer, digits_run.folder))
+
+
+def test_the_json_has_the_promised_schema(digits_run):
+    body = answer_json(digits_run.answer, digits_run.folder)
+    assert {"schema", "run", "target", "trial0", "best", "front"} <= set(body)
+    assert body["schema"] == 1
+    assert body["run"] == str(digits_run.folder)
+    assert body["best"] == body["front"][0]["id"]
+    for row in body["front"]:
+        assert set(row) == {"id", "candidate", "metrics", "budgets", "artifact"}
+        assert row["budgets"] == {"latency=1.5x": True, "drop=5%": True}
+        assert all(set(m) == {"value", "unit", "low", "high", "n"} for m in row["metrics"].values())
+    assert body["trial0"]["metrics"]["drop"]["value"] == 0.0
+
+
+def test_output_to_a_pipe_is_wide_enough_for_the_table():
+    assert wide_console().width >= 120 or wide_console().is_terminal

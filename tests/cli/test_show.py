@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+
+
+def test_the_front_is_shown_with_the_pick(shell, digits_run):
+    said = shell("show", digits_run.folder)
+    assert said.code == 0
+    assert all(found.id in said.out for found in digits_run.front)
+    assert "latency=1.5x" in said.out
+
+
+def test_one_model_is_shown_by_the_start_of_its_id(shell, digits_run):
+    said = shell("show", digits_run.folder, digits_run.best.id[:6])
+    assert said.code == 0
+    assert f"model {digits_run.best.id}" in said.out
+    for site in ("stem", "blocks.0.conv1", "head"):
+        assert site in said.out
+    assert "accuracy" in said.out
+
+
+def test_json_is_one_object(shell, digits_run):
+    said = shell("show", digits_run.folder, "--json")
+    body = json.loads(said.out)
+    assert said.out.count("\n") == 1
+    assert body["best"] == digits_run.best.id
+    assert body["run"] == str(digits_run.folder)
+
+
+def test_an_unknown_id_names_the_known_ones(shell, digits_run):
+    said = shell("show", digits_run.folder, "zzzz")
+    assert said.code == 2
+    assert digits_run.best.id in said.err
+
+
+def test_a_folder_without_an_answer_says_how_to_get_one(shell, tmp_path):
+    said = shell("show", tmp_path)
+    assert said.code == 2
+    assert "automl resume" in said.err

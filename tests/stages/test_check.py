@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from automl.config import make_config
+from automl.core.errors import AutomlError
+from automl.core.errors import BudgetError
+from automl.core.errors import ConfigError
+from automl.core.errors import MissingExtraError
+from automl.execution.pool import available_cpus
+from automl.stages.check import check_config
+from automl.stages.check import check_measured
+
+
+def config(cache, **settings):
+    return make_config({"model": "m", "cache": str(cache), **settings})
+
+
+def test_valid_settings_pass(tmp_path):
+    check_config(config(tmp_path, strategy="exact", target="openvino:isa=avx2", options=("w8a8",)))
+    check_config(config(tmp_path, workers=available_cpus()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"space": "precison"}, "did you mean 'precision'"),
+        ({"strategy": "evolutionry"}, "did you mean 'evolutionary'"),
+        ({"options": ("w8a9",)}, "did you mean 'w8a8'"),
+        ({"target": "openvno"}, "did you mean 'openvino'"),
+        ({"target": "openvino:isa=avx512"}, "did you mean 'avx512_core'"),
+        ({"input": ("3by32",)}, "cannot read the input shape '3by32'"),
+        ({"workers": available_cpus() + 1}, "does not fit this machine"),
+        ({"workers": available_cpus() + 1, "executor": "ray"}, "does not fit this machine"),
+    ],
+)
+def test_what_no_model_could_make_valid_is_refused(tmp_path, settings, says):
+    with pytest.raises(AutomlError, match=says):
+        check_config(config(tmp_path, **settings))
+
+
+def test_a_cluster_may_have_more_processors_than_this_machine(tmp_path):
+    check_config(config(tmp_path, workers=500, executor="ray", ray_address="10.0.0.1:6379"))
+
+
+def test_a_missing_package_is_named_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="pip install openvino"):
+        check_config(config(tmp_path))
+
+
+def test_tables_that_cannot_be_kept_are_refused_before_they_are_computed(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="--cache"):
+        check_config(config(tmp_path / "file" / "tables"))
+
+
+@pytest.mark.parametrize(
+    ("budget", "task", "labelled", "says"),
+    [
+        ("accuracy>=0.7", "image-classification", False, "needs labels"),
+        ("perplexity=1.1x", "image-classification", True, "perplexity is not measured"),
+        ("agreement>=99%", "encoder", False, "agreement is not measured"),
+        ("memory=1GiB", "generic", False, "memory_bytes is not measured"),
+    ],
+)
+def test_a_budget_on_what_is_not_measured_is_refused(budget, task, labelled, says):
+    with pytest.raises(BudgetError, match=says):
+        check_measured(make_config({"model": "m", "budget": budget}), task, labelled)
+
+
+def test_the_metrics_of_each_task_are_those_its_quality_gives():
+    import numpy as np
+
+    from automl.evaluators.quality import score
+
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((8, 5)).astype(np.float32)
+    tokens = rng.standard_normal((2, 6, 5)).astype(np.float32)
+    cases = {
+        ("image-classification", True): score("image-classification", flat, flat, np.arange(8) % 5),
+        ("image-classification", False): score("image-classification", flat, flat),
+        ("causal-lm", False): score("causal-lm", tokens, tokens, rng.integers(0, 5, (2, 6))),
+        ("encoder", False): score("encoder", flat, flat),
+        ("generic", False): score("generic", flat, flat),
+    }
+    texts = {
+        "accuracy": "accuracy>=0.1",
+        "agreement": "agreement>=0.1",
+        "kl": "kl=1",
+        "perplexity": "perplexity=2x",
+        "cosine": "cosine>=0.1",
+        "psnr_db": "psnr>=3dB",
+        "drop": "drop=1%",
+    }
+    for (task, labelled), metrics in cases.items():
+        for metric, text in texts.items():
+            stated = make_config({"model": "m", "budget": text})
+            if metric in metrics:
+                check_measured(stated, task, labelled)
+            else:
+                with pytest.raises(BudgetError):
+                    check_measured(stated, task, labelled)
