@@ -32,7 +32,8 @@ class Effort:
         latency_designs: designed candidates measured to fit the latency model.
         sensitivity_samples: calibration samples for the sensitivity tables.
         repeats: timed runs of each candidate per measurement.
-        confirm: front members that are repaired, reloaded and measured again.
+        confirm: front members that are written, reloaded and measured again.
+        repairs: how many of them are repaired first, the best quality first.
         confirm_repeats: timed runs of each of them.
     """
 
@@ -41,13 +42,14 @@ class Effort:
     sensitivity_samples: int
     repeats: int
     confirm: int
+    repairs: int
     confirm_repeats: int
 
 
 EFFORTS: dict[str, Effort] = {
-    "quick": Effort(24, 16, 16, 30, 6, 60),
-    "standard": Effort(80, 48, 32, 40, 10, 100),
-    "full": Effort(300, 120, 64, 60, 20, 200),
+    "quick": Effort(24, 16, 16, 24, 6, 1, 60),
+    "standard": Effort(80, 48, 32, 32, 10, 4, 100),
+    "full": Effort(300, 120, 64, 48, 20, 20, 200),
 }
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
@@ -79,6 +81,9 @@ class SearchConfig(BaseModel):
     weights: Path | None = Field(default=None, description="safetensors file for timm:NAME")
     input: tuple[str, ...] = Field(default=(), description="input shapes such as 1x3x32x32")
     data: str | None = Field(default=None, description="folder or file; the embedded default when absent")
+    calibration_data: str | None = Field(
+        default=None, description="other data to calibrate on; samples of data when absent"
+    )
     budget: tuple[str, ...] = Field(default=(), description="limits such as latency=5ms or size=4MB")
     target: str = "openvino"
     space: str = "precision"

@@ -40,6 +40,9 @@ def search(
     data: Annotated[
         str | None, typer.Option(help="image folder, .npz, .txt or data-set folder; embedded when absent")
     ] = None,
+    calibration_data: Annotated[
+        str | None, typer.Option(help="other data to calibrate on, or 'embedded'; part of --data when absent")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for timm:NAME")] = None,
     input: Annotated[
         list[str] | None, typer.Option("--input", help="input shape, for example 1x3x32x32")
@@ -86,6 +89,7 @@ def search(
         "model": model,
         "budget": budget,
         "data": data,
+        "calibration_data": calibration_data,
         "weights": weights,
         "input": input,
         "target": target,

@@ -275,7 +275,7 @@ class _Sitting:
         for index, candidate in enumerate((untouched, *self._chosen)):
             self._listener(Progressed(self._stage, index, total, f"build {member_id(candidate)}"))
             try:
-                file = self._confirmer.build(candidate, repair=index > 0)
+                file = self._confirmer.build(candidate, repair=0 < index <= self._bench.config.spend.repairs)
             except AutomlError as error:
                 self.failed.append(f"{member_id(candidate)}: {error}")
                 continue

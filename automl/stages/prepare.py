@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from automl import __version__
+from automl.core.errors import ArtifactError
 from automl.core.errors import ConfigError
 from automl.core.errors import unknown_name
 from automl.core.rng import child_seed
@@ -20,6 +23,7 @@ from automl.searchspaces.trace import trace_model
 from automl.stages.events import Progressed
 from automl.targets.onnx_export import export_onnx
 from automl.targets.table import make_target
+from automl.transforms.calibrate import Calibration
 from automl.transforms.calibrate import calibrate
 from automl.transforms.precision import PRECISIONS
 from automl.transforms.precision import parse_precision
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from automl.targets.onnx_export import BaseOnnx
 
 __all__ = ["SPACES", "Workbench", "prepare"]
+
+#: What ``--calibration-data`` takes for the photographs and prose that installed packages ship.
+EMBEDDED = "embedded"
 
 #: What ``--space`` takes.
 SPACES = ("precision",)
@@ -109,6 +116,44 @@ def restrict(legality: Legality, allowed: frozenset[str]) -> Legality:
     return replace(legality, options=options, struck=(*legality.struck, *struck))
 
 
+def _calibrate_elsewhere(config: SearchConfig, model: LoadedModel, splits: DataSplits) -> DataSplits:
+    """Return the splits with calibration samples of ``calibration_data`` when it is given."""
+    if config.calibration_data is None:
+        return splits
+    spec = None if config.calibration_data == EMBEDDED else config.calibration_data
+    seed = child_seed(config.seed, "data")
+    other = load_data(spec, model, calibration=config.calibration, evaluation=1, seed=seed)
+    if config.evaluation > len(splits.evaluation):
+        whole = load_data(config.data, model, calibration=1, evaluation=config.evaluation, seed=seed)
+        splits = replace(splits, evaluation=whole.evaluation, fingerprint=whole.fingerprint)
+    notes = tuple(n for n in splits.notes if "calibrat" not in n)
+    digest = hashlib.sha256(f"{splits.fingerprint}{other.fingerprint}".encode()).hexdigest()[:16]
+    return replace(
+        splits,
+        calibration=other.calibration,
+        fingerprint=digest,
+        notes=(*notes, f"calibrated on {other.name}"),
+    )
+
+
+def _calibration(
+    config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
+) -> Calibration:
+    """Return what calibration saw, from the cache when this model saw these samples before."""
+    parts = [__version__, model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
+    name = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    file = cache_folder / "calibration" / f"{name}.npz"
+    if file.exists():
+        try:
+            return Calibration.load(file)
+        except ArtifactError:
+            file.unlink()
+    calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    calibration.save(file)
+    return calibration
+
+
 def prepare(
     config: SearchConfig,
     folder: Path,
@@ -148,6 +193,7 @@ def prepare(
         evaluation=config.evaluation,
         seed=child_seed(config.seed, "data"),
     )
+    splits = _calibrate_elsewhere(config, model, splits)
     listener(Progressed("prepare", 2, steps, "trace"))
     traced = trace_model(model.module, model.example_inputs)
     legality = restrict(target.legality(traced.graph), allowed_options(config))
@@ -156,7 +202,7 @@ def prepare(
     base = export_onnx(traced)
     listener(Progressed("prepare", 4, steps, "calibrate"))
     cache = ContentCache(cache_folder)
-    calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
+    calibration = _calibration(config, traced, splits, model.fingerprint, cache_folder)
     quantizer = Quantizer(traced, calibration, target.rules)
     (folder / "work").mkdir(parents=True, exist_ok=True)
     listener(

@@ -76,7 +76,10 @@ def additive_tables(
     in_space = {s for d in space.dimensions if d.kind == "precision" for s in d.sites}
     outside = sum(site_size(s, "fp").total_bytes for s in sites if s.name not in in_space)
     weights = sum(s.n_weights for s in sites)
-    damage, size, bits, work = [], [], [], []
+    damage: list[NDArray[np.float64]] = []
+    size: list[NDArray[np.float64]] = []
+    bits: list[NDArray[np.float64]] = []
+    work: list[NDArray[np.float64]] = []
     for dimension in space.dimensions:
         if dimension.kind != "precision":
             damage.append(np.array([prices.float_damage.get(str(o), 0.0) for o in dimension.options]))

@@ -20,6 +20,7 @@ from automl.artifact.report_data import StruckOption
 from automl.core.errors import LedgerError
 from automl.evaluators.latency_math import kendall_tau
 from automl.evaluators.latency_math import mape
+from automl.evaluators.latency_plain import PlainSum
 from automl.evaluators.size import site_size
 from automl.searchspaces.builders.precision import assignment_of
 
@@ -132,17 +133,54 @@ def _sensitivity(bench: Workbench, prices: Prices) -> SensitivityTable:
     return SensitivityTable(sites, options, loss, "divergence from the untouched model, each option alone")
 
 
-def _prediction(rows: list[ReportTrial]) -> PredictionCheck | None:
-    points = tuple(
-        PredictionPoint(row.predicted["latency_ms"], row.metrics["latency_ms"].value, True, row.number)
-        for row in rows
-        if "latency_ms" in row.predicted and "latency_ms" in row.metrics and row.number > 0
-    )
+def _prediction(
+    bench: Workbench, prices: Prices, outcome: SearchOutcome, answer: Answer
+) -> PredictionCheck | None:
+    """Return predicted against measured latency of the search's trials, none of which fitted the model."""
+    designs = {(tuple(sorted(o.precisions.items())), o.float_type) for o in prices.observations}
+    points, assignments = [], []
+    for trial in outcome.trials:
+        measured = trial.measurement
+        precisions, float_type = assignment_of(trial.candidate, bench.space)
+        held_out = (tuple(sorted(precisions.items())), float_type) not in designs
+        if measured is None or "predicted_latency_ms" not in measured or not held_out:
+            continue
+        predicted = measured["predicted_latency_ms"].value
+        points.append(PredictionPoint(predicted, measured["latency_ms"].value, True, trial.number))
+        assignments.append((precisions, float_type))
     if len(points) < FEWEST_POINTS:
         return None
-    predicted = np.array([p.predicted_ms for p in points])
-    measured = np.array([p.measured_ms for p in points])
-    return PredictionCheck(points, mape(predicted, measured), kendall_tau(predicted, measured))
+    actual = np.array([p.measured_ms for p in points])
+    model = np.array([p.predicted_ms for p in points])
+    plain = PlainSum.from_profiles(bench.traced.graph, prices.observations)
+    layers = plain.predict([p for p, _ in assignments], [f for _, f in assignments])
+    return PredictionCheck(
+        tuple(points),
+        mape(model, actual),
+        kendall_tau(model, actual),
+        mape(layers, actual),
+        kendall_tau(layers, actual),
+        _repeat_error(outcome, answer),
+    )
+
+
+def _repeat_error(outcome: SearchOutcome, answer: Answer) -> float | None:
+    """Return how far two measurements of one candidate lie apart: in the search and when it was confirmed.
+
+    Both are taken relative to the untouched model of their own sitting.
+    """
+    first = {t.candidate.digest: t.measurement for t in outcome.trials if t.measurement is not None}
+    base = answer.trial0
+    searched_base = first.get(base.candidate.digest)
+    errors = []
+    for member in (*answer.front, *answer.nearest):
+        before = first.get(member.candidate.digest)
+        if before is None or searched_base is None or member.id == base.id:
+            continue
+        ratio = before["latency_ms"].value / searched_base["latency_ms"].value
+        again = member.measurement["latency_ms"].value / base.measurement["latency_ms"].value
+        errors.append(abs(ratio - again) / again)
+    return float(np.mean(errors)) if errors else None
 
 
 def report_data(
@@ -172,7 +210,7 @@ def report_data(
             if row.on_front
         },
         sensitivity=_sensitivity(bench, prices),
-        prediction=_prediction(rows),
+        prediction=_prediction(bench, prices, outcome, answer),
         hypervolume=outcome.hypervolumes,
         phases=phases,
         struck=tuple(StruckOption(*row) for row in bench.legality.struck),
