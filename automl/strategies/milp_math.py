@@ -7,6 +7,9 @@ is: the local-polytope form, tighter than ``y >= x + x - 1``.
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,7 @@ from automl.core.errors import StrategyError
 from automl.core.errors import unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -188,13 +192,14 @@ class MilpProgram:
         spread = float(np.ptp(objective)) or 1.0
         integrality = np.zeros(self._n_variables, dtype=np.int64)
         integrality[: self._starts[-1]] = 1
-        result = milp(
-            objective * (_OBJECTIVE_SCALE / spread),
-            integrality=integrality,
-            bounds=Bounds(0, 1),
-            constraints=constraints,
-            options={"time_limit": seconds, "mip_rel_gap": gap},
-        )
+        with _silent_stdout():
+            result = milp(
+                objective * (_OBJECTIVE_SCALE / spread),
+                integrality=integrality,
+                bounds=Bounds(0, 1),
+                constraints=constraints,
+                options={"time_limit": seconds, "mip_rel_gap": gap},
+            )
         if result.x is None:
             status = "infeasible" if result.status == 2 else "time limit"
             return MilpSolution(None, float("nan"), float("inf"), status)
@@ -224,6 +229,20 @@ class MilpProgram:
 
 def _finite(gap: float | None) -> float:
     return float("inf") if gap is None or not np.isfinite(gap) else float(gap)
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Send what the solver's C++ code writes to standard output nowhere: that stream belongs to the answer."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def solve_milp(

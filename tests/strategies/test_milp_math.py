@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,16 @@ def test_tables_of_unequal_options_are_refused():
 def test_a_price_that_is_not_finite_is_refused():
     with pytest.raises(StrategyError, match="finite"):
         MilpProgram(AdditiveTables({"loss": (np.array([1.0, np.inf]),)}))
+
+
+def test_what_the_solver_writes_to_standard_output_is_dropped(capfd, monkeypatch):
+    def noisy(*_, **__):
+        os.write(1, b"HighsMipSolverData")
+        raise StrategyError("stop here")
+
+    monkeypatch.setattr("automl.strategies.milp_math.milp", noisy)
+    tables = AdditiveTables({"a": (np.array([0.0, 1.0]), np.array([2.0, 1.0]))})
+    with pytest.raises(StrategyError, match="stop here"):
+        solve_milp(tables, "a", {})
+    os.write(1, b"after")
+    assert capfd.readouterr().out == "after"
