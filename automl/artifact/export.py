@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from automl.core.errors import ArtifactError
 from automl.core.errors import MissingExtraError
+from automl.core.telemetry import forbid_openvino_telemetry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,7 @@ def write_openvino(model: onnx.ModelProto, path: Path) -> Path:
         MissingExtraError: OpenVINO is not installed.
     """
     try:
+        forbid_openvino_telemetry()
         import openvino
     except ImportError as error:
         raise MissingExtraError("OpenVINO is not installed; run: pip install openvino") from error

@@ -18,6 +18,7 @@ from automl.core.errors import ArtifactError
 from automl.core.errors import DataError
 from automl.core.errors import MissingExtraError
 from automl.core.errors import unknown_name
+from automl.core.telemetry import forbid_openvino_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,7 @@ class _BatchedRunner:
 
 def _openvino(model: onnx.ModelProto, setup: _Setup) -> _BatchedRunner:
     try:
+        forbid_openvino_telemetry()
         import openvino
     except ImportError as error:
         raise MissingExtraError("OpenVINO is not installed; run: pip install openvino") from error

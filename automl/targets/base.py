@@ -32,7 +32,7 @@ class TargetInfo:
         runtime: runtime name and version.
         device: the processor as the runtime or the system names it.
         threads: threads the runtime may use.
-        float_types: float types the runtime computes in at useful speed or at all, best first, ``f32`` included.
+        float_types: float types the runtime computes in, best first, ``f32`` included.
         default_float: what the runtime would choose by itself.
         machine: fingerprint of the machine and runtime settings; recorded with every measurement.
     """
@@ -122,7 +122,7 @@ class Target(Protocol):
     def predict(
         self, model: Path, inputs: Sequence[NDArray[np.generic]], *, float_type: str, batch: int
     ) -> tuple[NDArray[np.float32], ...]:
-        """Return the outputs of ``model`` for all samples, run in batches of ``batch``, each (n_samples, ...)."""
+        """Return the outputs of ``model`` for all samples, run ``batch`` at a time, each (n_samples, ...)."""
 
     def time(
         self, models: Sequence[tuple[Path, str]], inputs: Sequence[NDArray[np.generic]], *, repeats: int

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from automl.core.errors import EvaluationError
+from automl.core.telemetry import forbid_openvino_telemetry
+
+forbid_openvino_telemetry()
+import openvino as ov  # noqa: E402  (after the telemetry is forbidden)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -142,7 +142,9 @@ class WorkerClient:
                 process.wait()
             if self._reader is not None:
                 self._reader.join(timeout=2)
-            _close(process.stdout)
+            # A reader that still waits holds the pipe (its other end was inherited): closing would hang.
+            if self._reader is None or not self._reader.is_alive():
+                _close(process.stdout)
             if self._log is not None:
                 self._log.close()
                 self._log = None

@@ -43,4 +43,5 @@ def test_sentence_names_the_value_the_nearest_and_all():
 
 
 def test_a_name_that_continues_the_given_one_is_the_nearest():
-    assert did_you_mean("avx512", ["avx2", "avx512_core_amx", "avx512_core"]) == "; did you mean 'avx512_core'?"
+    known = ["avx2", "avx512_core_amx", "avx512_core"]
+    assert errors.did_you_mean("avx512", known) == "; did you mean 'avx512_core'?"
