@@ -123,7 +123,7 @@ def search(
 
 @contextmanager
 def interruptible(console: Console) -> Iterator[None]:
-    """Turn Ctrl-C outside the search proper, which ends by itself with an answer, into a line and exit 130."""
+    """Turn Ctrl-C into a line and exit 130, outside the search proper, which ends with an answer."""
     try:
         yield
     except KeyboardInterrupt:

@@ -13,11 +13,9 @@ value; their ``getitem`` readers do.
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 import operator
 import re
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from typing import Any
@@ -40,6 +38,8 @@ from automl.searchspaces.graph import GraphNode
 from automl.searchspaces.graph import ModelGraph
 from automl.searchspaces.graph import Site
 from automl.searchspaces.graph import TracedModel
+from automl.searchspaces.quiet import quiet
+from automl.searchspaces.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def trace_model(
         ModelError: export refuses the model, weights or outputs are not finite, or the folded graph disagrees
             with the original by more than ``FOLD_TOLERANCE``.
     """
-    with _evaluation_mode(module), _quiet():
+    with _evaluation_mode(module), quiet():
         expected = _reference_outputs(module, example_inputs)
         program, dynamic = _export_either(module, example_inputs, dynamic_batch)
         gm = program.module(check_guards=False)
@@ -130,7 +130,7 @@ def trace_model(
             if not functional:
                 program = program.run_decompositions(table)
         except EXPORT_ERRORS as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         folded = program.module(check_guards=False)
         _flatten(folded)
     shapes = _Shapes(folded)
@@ -173,26 +173,14 @@ def output_tensors(outputs: Any) -> tuple[torch.Tensor, ...]:
 @contextmanager
 def _evaluation_mode(module: nn.Module) -> Iterator[None]:
     training = [m for m in module.modules() if m.training]
-    module.eval()
+    # Not module.eval(): an exported program's module refuses it, and is in evaluation mode as it was exported.
+    for part in training:
+        part.training = False
     try:
         yield
     finally:
         for part in training:
             part.training = True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep export's warnings and log lines off the terminal; failures still raise."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _reference_outputs(
@@ -234,7 +222,7 @@ def _export_either(
     try:
         return torch.export.export(module, inputs), False
     except EXPORT_ERRORS as error:
-        raise _refusal(error) from error
+        raise refusal(error) from error
 
 
 def _spec(module: nn.Module, inputs: tuple[torch.Tensor, ...], batch: Any) -> Any:
@@ -250,15 +238,6 @@ def _spec(module: nn.Module, inputs: tuple[torch.Tensor, ...], batch: Any) -> An
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:240]
-
-
-def _refusal(error: BaseException) -> ModelError:
-    found = re.search(r"(?:torch\.ops\.)?(aten[.:]+[\w.]+)", str(error))
-    op = f" at {found.group(1)}" if found else ""
-    return ModelError(
-        f"torch.export refuses the model{op}: {_first_line(error)}; give another example with --input, "
-        "or remove data-dependent control flow from its forward"
-    )
 
 
 class _Shapes(fx.Interpreter):

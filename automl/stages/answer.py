@@ -11,6 +11,7 @@ from typing import Any
 
 from automl.core.budget import Budget
 from automl.core.candidate import Candidate
+from automl.core.errors import EvaluationError
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
 
@@ -156,10 +157,19 @@ def read_answer(folder: Path) -> Answer:
         raise LedgerError(
             f"the answer in {folder} is damaged ({error}); write it again: automl resume {folder}"
         ) from None
-    if data.get("schema") != SCHEMA:
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise LedgerError(f"the answer in {folder} has schema {found}; this version reads schema {SCHEMA}")
+    try:
+        return _from_json(data)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, EvaluationError) as error:
         raise LedgerError(
-            f"the answer in {folder} has schema {data.get('schema')}; this version reads schema {SCHEMA}"
-        )
+            f"the answer in {folder} is damaged ({type(error).__name__}: {error}); write it again: "
+            f"automl resume {folder}"
+        ) from None
+
+
+def _from_json(data: Mapping[str, Any]) -> Answer:
     return Answer(
         primary=data["primary"],
         target=data["target"],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from automl.core.errors import ArtifactError
 from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.trace import trace_model
@@ -45,9 +46,17 @@ def simulated_module(folder: Path, member_id: str) -> nn.Module:
 
 
 def export_torch(folder: Path, member_id: str, path: Path) -> Path:
-    """Write the module as a ``torch.export`` program and return the file."""
+    """Write the module as a ``torch.export`` program and return the file.
+
+    Raises:
+        ArtifactError: the run holds no plan of that model, or the file cannot be written.
+    """
     traced = _traced(stored_config(folder))
     module = materialize(traced, load_plan(plan_file(folder, member_id)))
     program = torch.export.export(module, traced.example_inputs)
-    torch.export.save(program, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.export.save(program, path)
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(f"cannot write {path}: {error}; choose a folder that can be written") from error
     return path

