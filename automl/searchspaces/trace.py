@@ -173,7 +173,7 @@ def output_tensors(outputs: Any) -> tuple[torch.Tensor, ...]:
 @contextmanager
 def _evaluation_mode(module: nn.Module) -> Iterator[None]:
     training = [m for m in module.modules() if m.training]
-    # Not module.eval(): an exported program's module refuses it, and is in evaluation mode as it was exported.
+    # Not module.eval(): an exported program's module refuses it, and is in evaluation mode already.
     for part in training:
         part.training = False
     try:
