@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from automl.core.errors import ExecutionError
 from automl.engine import Stage
 from automl.execution.base import Lane
 from automl.stages.evaluate import CandidateEvaluator
@@ -30,9 +31,21 @@ STAGES_SHARED = (Stage("quality", Lane.SHARED), Stage("latency", Lane.EXCLUSIVE)
 TIMEOUT_S = 900.0
 
 
-def build_worker(config: SearchConfig, folder: Path, cache: Path, nominal_ms: float) -> CandidateEvaluator:
-    """Return an evaluator in a worker process: the driver's workbench, built again from the run folder."""
-    return CandidateEvaluator(prepare(config, folder, cache, silent), nominal_ms=nominal_ms)
+def build_worker(
+    config: SearchConfig, folder: Path, cache: Path, nominal_ms: float, key: tuple[str, ...]
+) -> CandidateEvaluator:
+    """Return an evaluator in a worker process: the driver's workbench, built again from the run folder.
+
+    Raises:
+        ExecutionError: the worker built another model or read other data than the driver.
+    """
+    bench = prepare(config, folder, cache, silent)
+    if bench.key != key:
+        raise ExecutionError(
+            f"a worker got another model or other data from '{config.model}' than the driver: make the function "
+            "return the same weights on every call, or search with one worker"
+        )
+    return CandidateEvaluator(bench, nominal_ms=nominal_ms)
 
 
 def start_executor(
@@ -62,7 +75,8 @@ def start_executor(
 
         executor = ProcessExecutor(config.workers, timeout_s=TIMEOUT_S)
     nominal_ms = evaluator.meter.nominal_ms
-    executor.start(partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms), work)
+    key = evaluator.bench.key
+    executor.start(partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms, key), work)
     return executor, STAGES_ALONE if config.workers == 1 else STAGES_SHARED
 
 

@@ -233,7 +233,7 @@ def _finite(gap: float | None) -> float:
 
 @contextmanager
 def _silent_stdout() -> Iterator[None]:
-    """Send what the solver's C++ code writes to standard output nowhere: that stream belongs to the answer."""
+    """Drop what the solver writes to standard output from C++: that stream belongs to the answer."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:

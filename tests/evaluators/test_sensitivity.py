@@ -61,9 +61,12 @@ def test_tables_agree_on_the_order_and_fewer_bits_cost_more(conv):
     kl, fisher = kl_table(*conv.args()), fisher_table(*conv.args(), seed=0, draws=8)
     sqnr = sqnr_table(*conv.args())
     assert agreement(kl, fisher) > 0.85
-    for table in (kl, fisher, sqnr):
-        for site in conv.options:
-            assert table[(site, "w8a8")] < table[(site, "w4a8")] < table[(site, "w2a8")]
+    for site in conv.options:
+        assert sqnr[(site, "w8a8")] < sqnr[(site, "w4a8")] < sqnr[(site, "w2a8")]
+    # At one site of one network errors may cancel by luck, so the divergence is compared over all sites.
+    for table in (kl, fisher):
+        totals = [sum(table[(s, o)] for s in conv.options) for o in ("w8a8", "w4a8", "w2a8")]
+        assert totals[0] < totals[1] < totals[2]
 
 
 def test_fisher_approaches_the_kl_of_a_small_change(conv):

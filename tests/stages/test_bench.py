@@ -10,7 +10,7 @@ def test_models_of_different_origin_are_not_compared(digits_run, digits_data):
     folder = str(digits_run.folder / digits_run.best.member.artifact)
     with pytest.raises(ConfigError, match="different origin"):
         measure_side_by_side(
-            ["tests.test_models_for_bench:other", folder],
+            ["tests.digits:build_wide", folder],
             data=str(digits_data),
             target="openvino",
             repeats=5,

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import pytest
+
+from automl.core.errors import ExecutionError
+from automl.core.trial import Fidelity
 from automl.execution.base import Job
 from automl.execution.base import Lane
 from automl.stages.execute import STAGES_ALONE
 from automl.stages.execute import STAGES_SHARED
+from automl.stages.execute import build_worker
 from automl.stages.execute import start_executor
 
 
@@ -33,7 +38,12 @@ def test_a_worker_process_builds_the_same_evaluation(bench, evaluator, shared_ca
         done = next(iter(executor.completions()))
     finally:
         executor.close()
-    here = evaluator.quality(candidate, evaluator.write(candidate), "subset")
+    here = evaluator.quality(candidate, evaluator.write(candidate), Fidelity.SUBSET)
     assert stages == STAGES_SHARED
     assert done.failure is None
     assert abs(done.value["metrics"]["kl"]["value"] - here["kl"].value) < 1e-5
+
+
+def test_a_worker_that_builds_another_model_is_refused(bench, shared_cache):
+    with pytest.raises(ExecutionError, match="another model or other data"):
+        build_worker(bench.config, bench.folder, shared_cache, 1.0, ("something", "else"))
