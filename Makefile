@@ -19,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: search test lint types docs browser wheel clean
 
 search: $(BASE)
-	$(BIN)/automl search $(MODEL) --budget $(BUDGET) --time $(TIME)
+	$(BIN)/automl search $(MODEL) --budget $(BUDGET) --effort quick --time $(TIME)
 
 # The interpreter is asked first for what a minimal Debian lacks, so that the message names the cure.
 $(BIN)/python:

@@ -42,8 +42,8 @@ def build_worker(
     bench = prepare(config, folder, cache, silent)
     if bench.key != key:
         raise ExecutionError(
-            f"a worker got another model or other data from '{config.model}' than the driver: make the function "
-            "return the same weights on every call, or search with one worker"
+            f"a worker got another model or other data from '{config.model}' than the driver: make the "
+            "function return the same weights on every call, or search with one worker"
         )
     return CandidateEvaluator(bench, nominal_ms=nominal_ms)
 
