@@ -133,7 +133,7 @@ class OnnxRuntimeModel:
 
 def _origin(node: str) -> str:
     """Return the model-graph value in a node name of the optimized graph."""
-    return re.sub(r"(_nchwc|_token_\d+|_quant|\.q\d+)+$", "", node.partition("/")[0])
+    return re.sub(r"(_nchwc|_token_\d+|_quant|\.q\d+)+$", "", node.removeprefix("fused ").partition("/")[0])
 
 
 def _precision(facts: dict[str, Any]) -> str:

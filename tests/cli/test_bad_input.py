@@ -282,7 +282,7 @@ def test_a_place_that_cannot_be_written(shell, tmp_path):
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("what", ["artifact", "answer", "report"])
+@pytest.mark.parametrize("what", ["artifact", "answer"])
 def test_a_disk_that_fills_up_loses_no_trial(shell, copied_run, monkeypatch, what):
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(copied_run / what))
@@ -290,7 +290,6 @@ def test_a_disk_that_fills_up_loses_no_trial(shell, copied_run, monkeypatch, wha
     place = {
         "artifact": "automl.transforms.plan_file.np.savez",
         "answer": "automl.stages.run.write_answer",
-        "report": "automl.stages.run.write_run_report",
     }[what]
     before = (copied_run / "ledger.journal").read_bytes()
     monkeypatch.setattr(place, full)

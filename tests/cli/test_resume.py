@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 
 
-def test_a_finished_run_is_answered_from_its_ledger(shell, copied_run):
-    before = (copied_run / "ledger.journal").read_bytes()
-    said = shell("resume", copied_run, "--json")
-    assert said.code in (0, 3)
-    assert (copied_run / "ledger.journal").read_bytes() == before
-    body = json.loads(said.out)
-    assert (said.code == 0) == (body["best"] is not None)
-    assert said.err.count("Traceback") == 0
+def test_what_is_given_reaches_the_run_and_its_answer_is_printed(shell, digits_run, monkeypatch):
+    asked = []
+
+    def answered(run, *, workers, time, listener):
+        asked.append((run, workers, time))
+        return digits_run
+
+    monkeypatch.setattr("automl.api.resume_run", answered)
+    said = shell("resume", digits_run.folder, "--workers", "2", "--time", "5m", "--json")
+    assert said.code == 0
+    assert asked == [(digits_run.folder, 2, "5m")]
+    assert json.loads(said.out)["best"] == digits_run.best.id
+    assert "latency (median)" in said.err
 
 
 def test_a_folder_that_is_no_run_is_refused(shell, tmp_path):

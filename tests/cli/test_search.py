@@ -129,7 +129,7 @@ def test_ctrl_c_in_the_search_ends_with_the_best_so_far_and_a_resumable_run(
     before = _measured(journal)
     assert len(before) >= 4
     # Going on adds trials after those that were recorded and measures none of them again.
-    said = shell("resume", folder, "--time", "3s", "--json")
+    said = shell("resume", folder, "--time", "1s", "--json")
     assert said.code in (0, 3)
     assert _measured(journal)[: len(before)] == before
 

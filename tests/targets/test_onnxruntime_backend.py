@@ -9,6 +9,7 @@ import pytest
 
 from automl.core.errors import EvaluationError
 from automl.targets.onnxruntime_backend import OnnxRuntimeBackend
+from automl.targets.onnxruntime_backend import _origin
 from automl.targets.qdq import apply_plan
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "m.onnx"
-    plan = small.plan({"left": "w8a8", "wide": "w8a8"})
+    plan = small.plan(dict.fromkeys(("stem", "left", "wide", "hidden"), "w8a8"))
     path.write_bytes(apply_plan(small.base, plan, "onnxruntime").SerializeToString())
     return path
 
@@ -47,11 +48,16 @@ def test_the_profile_names_the_sites_of_the_graph(small: Small, file: Path) -> N
     nodes = model.profile([small.images[:1]], 5)
     assert all(n["ms"] >= 0 for n in nodes)
     assert np.sum([n["ms"] for n in nodes]) > 0
-    # A convolution fused with its activation carries the activation's name, which is a value of the graph too.
+    # A layer fused with its activation carries the activation's name, which is a value of the graph too.
     values = {n.name for n in small.traced.graph.nodes}
-    convolutions = [n for n in nodes if n["op"] in {"Conv", "QLinearConv"}]
-    assert len(convolutions) == 3
-    assert all(set(n["origins"]) <= values for n in convolutions)
+    layers = [n for n in nodes if "Conv" in n["op"] or "Gemm" in n["op"]]
+    assert len(layers) == 5
+    assert all(set(n["origins"]) <= values for n in layers), layers
     by_site = {n.site: n.name for n in small.traced.graph.nodes if n.site}
-    assert by_site["wide"] in {origin for n in convolutions for origin in n["origins"]}
+    assert by_site["wide"] in {origin for n in layers for origin in n["origins"]}
     assert {"u8", "i8"} & {n["precision"] for n in nodes}
+
+
+def test_names_of_optimized_nodes_lead_back_to_the_graph() -> None:
+    names = ("relu_nchwc", "fused linear", "conv2d_1_quant", "relu.q0/DQ", "relu_token_3", "conv2d")
+    assert [_origin(n) for n in names] == ["relu", "linear", "conv2d_1", "relu", "relu", "conv2d"]
