@@ -6,7 +6,7 @@
 
 Every budget is one ``automl search`` in a process of its own; its pick is then loaded and timed again by
 ``automl bench`` in another one, beside the untouched model. A budget counts as kept when the ratio of that
-second sitting is within the limit, allowing for the interval of the median; a run that says no candidate meets
+second sitting is within the limit, allowing for the interval of the median; a run in which no candidate meets
 it counts when its reachable range lies above the limit. ``prepare`` and ``price`` are the seconds until
 strategies can propose.
 """
