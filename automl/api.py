@@ -16,6 +16,7 @@ from automl.core.errors import unknown_name
 from automl.stages.answer import read_answer
 from automl.stages.events import Progressed
 from automl.stages.events import silent
+from automl.stages.folder import discard_unused
 from automl.stages.folder import open_folder
 from automl.stages.folder import stored_config
 
@@ -260,9 +261,15 @@ def run_config(config: SearchConfig, *, run: Path | None = None, listener: Liste
     from automl.stages.run import execute_run
 
     check_config(config)
+    new = run is None or not run.exists()
     folder = open_folder(config, run)
     listener(Progressed("run", text=f"run folder {folder}"))
-    return SearchResult(execute_run(config, folder, listener), folder)
+    try:
+        return SearchResult(execute_run(config, folder, listener), folder)
+    except AutomlError:
+        if new:
+            discard_unused(folder)
+        raise
 
 
 def resume_run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from automl.core.errors import BudgetError
 from automl.core.errors import ConfigError
 from automl.core.errors import MissingExtraError
+from automl.core.errors import ModelError
 from automl.core.errors import unknown_name
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
@@ -22,7 +23,7 @@ from automl.targets.table import make_target
 if TYPE_CHECKING:
     from automl.config import SearchConfig
 
-__all__ = ["check_config", "check_measured"]
+__all__ = ["check_config", "check_measured", "check_sites"]
 
 #: Metrics that every candidate of every task has.
 _ALWAYS = frozenset({"latency_ms", "size_bytes", "weight_bits", "macs", "bops", "drop"})
@@ -68,6 +69,15 @@ def _check_cache(config: SearchConfig) -> None:
     if not writable:
         raise ConfigError(
             f"the folder of tables {folder} cannot be written ({reason}); give another one with --cache"
+        )
+
+
+def check_sites(sites: int, name: str) -> None:
+    """Raise ModelError when a model has no layer whose precision could be chosen."""
+    if sites == 0:
+        raise ModelError(
+            f"model '{name}' has no convolution, matrix or embedding layer with weights, so there is nothing "
+            "to search; give a model that has one"
         )
 
 

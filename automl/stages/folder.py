@@ -10,7 +10,15 @@ from automl.config import SearchConfig
 from automl.config import read_config
 from automl.core.errors import ConfigError
 
-__all__ = ["CONFIG_FILE", "LEDGER_FILE", "cache_folder", "free_folder", "open_folder", "stored_config"]
+__all__ = [
+    "CONFIG_FILE",
+    "LEDGER_FILE",
+    "cache_folder",
+    "discard_unused",
+    "free_folder",
+    "open_folder",
+    "stored_config",
+]
 
 CONFIG_FILE = "config.yaml"
 LEDGER_FILE = "ledger.journal"
@@ -54,6 +62,18 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
             "folder, or mend space and permissions"
         ) from None
     return folder
+
+
+def discard_unused(folder: Path) -> None:
+    """Remove a new run folder that ended before its first trial; anything but its own first files stays."""
+    if not (folder / CONFIG_FILE).exists() or not _nothing_recorded(folder):
+        return
+    for file in ((folder / "work").glob("*"), (folder / CONFIG_FILE, folder / "nominal_ms.json")):
+        for path in file:
+            path.unlink(missing_ok=True)
+    for place in (folder / "work", folder):
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
 
 
 def _nothing_recorded(folder: Path) -> bool:

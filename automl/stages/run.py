@@ -24,6 +24,7 @@ from automl.stages.answer import Member
 from automl.stages.answer import write_answer
 from automl.stages.check import check_config
 from automl.stages.check import check_measured
+from automl.stages.check import check_sites
 from automl.stages.confirm import confirm
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
@@ -85,6 +86,7 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
     cache = cache_folder(config)
     bench = prepare(config, folder, cache, listener)
     check_measured(config, bench.model.task, bench.data.labelled)
+    check_sites(len(bench.traced.graph.sites), bench.model.name)
     phases.done("prepare")
     evaluator = CandidateEvaluator(bench, nominal_ms=_stored_nominal(folder))
     try:

@@ -72,8 +72,9 @@ def nothing_loaded(monkeypatch):
         ("tests.cli.bad_models:shapeless", ("--input",)),
     ],
 )
-def test_a_model_that_is_not_there(search, model, words):
+def test_a_model_that_is_not_there(search, tmp_path, model, words):
     refused(search(model=model), *words)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("nothing_loaded")
@@ -197,7 +198,7 @@ def test_an_input_shape_the_model_does_not_take(search):
         ("counting", ("torch.export refuses the model", "kept = int(", "--input")),
         ("nan_weights", ("NaN", "weight")),
         ("nan_outputs", ("NaN", "outputs")),
-        ("nothing_to_quantize", ("no ",)),
+        ("nothing_to_quantize", ("nothing to search",)),
     ],
 )
 def test_a_model_that_cannot_be_searched(search, model, words):

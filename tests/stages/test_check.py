@@ -9,9 +9,11 @@ from automl.core.errors import AutomlError
 from automl.core.errors import BudgetError
 from automl.core.errors import ConfigError
 from automl.core.errors import MissingExtraError
+from automl.core.errors import ModelError
 from automl.execution.pool import available_cpus
 from automl.stages.check import check_config
 from automl.stages.check import check_measured
+from automl.stages.check import check_sites
 
 
 def config(cache, **settings):
@@ -55,6 +57,12 @@ def test_tables_that_cannot_be_kept_are_refused_before_they_are_computed(tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--cache"):
         check_config(config(tmp_path / "file" / "tables"))
+
+
+def test_a_model_without_layers_has_nothing_to_search():
+    check_sites(1, "m")
+    with pytest.raises(ModelError, match="'m' has no convolution"):
+        check_sites(0, "m")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from automl.config import make_config
 from automl.core.errors import ConfigError
 from automl.stages.folder import LEDGER_FILE
 from automl.stages.folder import cache_folder
+from automl.stages.folder import discard_unused
 from automl.stages.folder import free_folder
 from automl.stages.folder import open_folder
 from automl.stages.folder import stored_config
@@ -37,6 +38,20 @@ def test_a_folder_whose_run_recorded_nothing_is_taken_over(tmp_path):
     config = make_config({"model": "m"})
     assert open_folder(config, tmp_path / "r") == tmp_path / "r"
     assert stored_config(tmp_path / "r") == config
+
+
+def test_an_unused_folder_is_removed_and_anything_else_stays(tmp_path):
+    config = make_config({"model": "m"})
+    discard_unused(open_folder(config, tmp_path / "unused"))
+    assert not (tmp_path / "unused").exists()
+    used = open_folder(config, tmp_path / "used")
+    (used / LEDGER_FILE).write_text("a trial")
+    discard_unused(used)
+    assert (used / "config.yaml").exists()
+    noted = open_folder(config, tmp_path / "noted")
+    (noted / "notes.txt").write_text("mine")
+    discard_unused(noted)
+    assert (noted / "notes.txt").read_text() == "mine"
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
