@@ -123,9 +123,6 @@ def _calibrate_elsewhere(config: SearchConfig, model: LoadedModel, splits: DataS
     spec = None if config.calibration_data == EMBEDDED else config.calibration_data
     seed = child_seed(config.seed, "data")
     other = load_data(spec, model, calibration=config.calibration, evaluation=1, seed=seed)
-    if config.evaluation > len(splits.evaluation):
-        whole = load_data(config.data, model, calibration=1, evaluation=config.evaluation, seed=seed)
-        splits = replace(splits, evaluation=whole.evaluation, fingerprint=whole.fingerprint)
     notes = tuple(n for n in splits.notes if "calibrat" not in n)
     digest = hashlib.sha256(f"{splits.fingerprint}{other.fingerprint}".encode()).hexdigest()[:16]
     return replace(
