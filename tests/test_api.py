@@ -87,7 +87,6 @@ def test_open_run_reads_the_same_answer(digits_run):
 
 
 def test_to_frame_has_a_row_a_model(digits_run):
-    pytest.importorskip("pandas")
     frame = digits_run.to_frame()
     assert frame.index[0] == digits_run.answer.trial0.id
     assert {"accuracy", "latency_ms", "size_bytes"} <= set(frame.columns)

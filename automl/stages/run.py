@@ -26,6 +26,7 @@ from automl.stages.check import check_config
 from automl.stages.check import check_measured
 from automl.stages.check import check_sites
 from automl.stages.confirm import confirm
+from automl.stages.confirm import conservative
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
 from automl.stages.execute import start_executor
@@ -201,10 +202,10 @@ def _answer(
     info = bench.target.info()
     reachable = {}
     if not front:
-        measured = [t.measurement for t in outcome.trials if t.measurement is not None]
+        # Confirmed numbers only, latency at the upper end of its interval: the same measure that refused them.
+        measured = [conservative(m.measurement) for m in everyone]
         for budget in hard:
             values = [m[budget.metric].value for m in measured if budget.metric in m]
-            values += [m.measurement[budget.metric].value for m in everyone if budget.metric in m.measurement]
             if values:
                 reachable[budget.metric] = (min(values), max(values))
     notes = [*bench.data.notes, *outcome.notes]
