@@ -1,4 +1,4 @@
-"""Quantizers, bit packing and bias correction as pure functions on arrays."""
+"""Quantizers and bias correction as pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ __all__ = [
     "expand_scale",
     "fake_quantize_affine",
     "n_groups",
-    "pack_codes",
     "quantize_affine",
     "quantize_symmetric",
-    "unpack_codes",
 ]
 
 #: Smallest step: keeps a constant-zero tensor or channel representable without dividing by zero.
@@ -117,54 +115,6 @@ def dequantize_symmetric(
     flat = codes.reshape(codes.shape[0], -1).astype(np.float32)
     values: NDArray[np.float32] = (flat * expand_scale(scale, flat.shape[1], group)).astype(np.float32)
     return values.reshape(codes.shape)
-
-
-def pack_codes(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
-    """Return the codes' two's-complement low bits as one little-endian bit stream.
-
-    Args:
-        codes: signed codes of any shape, flattened in C order; each must fit ``bits`` bits.
-        bits: 2 to 8.
-
-    Returns:
-        uint8 array of ``ceil(codes.size * bits / 8)`` bytes; unused bits of the last byte are zero.
-
-    Raises:
-        ConfigError: a code does not fit.
-    """
-    code_limits(bits)
-    half = 2 ** (bits - 1)
-    if codes.size and (codes.min() < -half or codes.max() >= half):
-        raise ConfigError(
-            f"codes span [{codes.min()}, {codes.max()}]; {bits} bits hold [{-half}, {half - 1}]: add bits"
-        )
-    flat = codes.astype(np.int8).reshape(-1, 1).view(np.uint8)
-    stream = np.unpackbits(flat, axis=1, bitorder="little")[:, :bits]
-    return np.packbits(stream.reshape(-1), bitorder="little")
-
-
-def unpack_codes(packed: NDArray[np.uint8], bits: int, shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """Return the codes that :func:`pack_codes` packed.
-
-    Args:
-        packed: the bit stream.
-        bits: bits a code takes.
-        shape: shape of the codes.
-
-    Raises:
-        ConfigError: the stream's length does not fit the shape.
-    """
-    code_limits(bits)
-    count = int(np.prod(shape, dtype=np.int64))
-    expected = -(-count * bits // 8)
-    if packed.size != expected:
-        raise ConfigError(
-            f"packed weights take {packed.size} bytes; shape {shape} at {bits} bits takes {expected}"
-        )
-    stream = np.unpackbits(packed, bitorder="little")[: count * bits].reshape(count, bits)
-    padded = np.repeat(stream[:, -1:], 8, axis=1)
-    padded[:, :bits] = stream
-    return np.packbits(padded, axis=1, bitorder="little").view(np.int8).reshape(shape)
 
 
 def correct_bias(

@@ -40,29 +40,9 @@ def test_bad_ranges_are_refused(bounds):
         qm.affine_parameters(*bounds)
 
 
-@settings(deadline=None)
-@given(st.sampled_from([2, 3, 4, 5, 6, 7, 8]), st.integers(0, 70), st.integers(0, 2**31))
-def test_packing_is_inverted_exactly_and_dense(bits, count, seed):
-    half = 2 ** (bits - 1)
-    codes = np.random.default_rng(seed).integers(-half, half, count).astype(np.int8)
-    packed = qm.pack_codes(codes, bits)
-    assert packed.dtype == np.uint8
-    assert packed.size == -(-count * bits // 8)
-    assert np.array_equal(qm.unpack_codes(packed, bits, codes.shape), codes)
-
-
-def test_packing_layout_is_little_endian_twos_complement():
-    assert qm.pack_codes(np.array([1, -1, 0, -2], np.int8), 2).tolist() == [0b10_00_11_01]
-    assert qm.pack_codes(np.array([3, -4, 1], np.int8), 3).tolist() == [0b01_100_011, 0b0]
-
-
-def test_codes_that_do_not_fit_and_short_streams_are_refused():
-    with pytest.raises(ConfigError, match="hold"):
-        qm.pack_codes(np.array([2], np.int8), 2)
-    with pytest.raises(ConfigError, match="takes"):
-        qm.unpack_codes(np.zeros(1, np.uint8), 4, (3,))
+def test_bits_outside_the_range_are_refused():
     with pytest.raises(ConfigError, match="from 2 to 8"):
-        qm.pack_codes(np.zeros(1, np.int8), 9)
+        qm.code_limits(9)
 
 
 def test_eight_bit_weights_never_use_minus_128():
