@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from automl.config import SearchConfig as SearchConfig
     from automl.core.candidate import Candidate as Candidate
     from automl.core.errors import AutomlError as AutomlError
+    from automl.core.samples import Samples as Samples
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
     "AutomlError": "automl.core.errors",
     "Candidate": "automl.core.candidate",
+    "Samples": "automl.core.samples",
     "SearchConfig": "automl.config",
     "load": "automl.api",
     "search": "automl.api",
 }
 
-__all__ = ["AutomlError", "Candidate", "SearchConfig", "__version__", "load", "search"]
+__all__ = ["AutomlError", "Candidate", "Samples", "SearchConfig", "__version__", "load", "search"]
 
 
 def __getattr__(name: str) -> Any:

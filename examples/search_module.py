@@ -6,7 +6,6 @@ import numpy as np
 import timm
 
 import automl
-from automl.core.samples import Samples
 
 
 def main() -> None:
@@ -15,7 +14,7 @@ def main() -> None:
     images = np.random.default_rng(0).normal(size=(160, 3, 64, 64)).astype(np.float32)
     result = automl.search(
         model,
-        data=Samples((images,)),
+        data=automl.Samples((images,)),
         input_shapes=[(1, 3, 64, 64)],
         budget="latency=0.8x",
         effort="quick",
