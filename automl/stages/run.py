@@ -202,7 +202,7 @@ def _answer(
     info = bench.target.info()
     reachable = {}
     if not front:
-        # Confirmed numbers only, latency at the upper end of its interval: the same measure that refused them.
+        # Confirmed numbers only, latency at the upper end of its interval, as they were judged.
         measured = [conservative(m.measurement) for m in everyone]
         for budget in hard:
             values = [m[budget.metric].value for m in measured if budget.metric in m]
