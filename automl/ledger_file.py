@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import socket
 import time
 import uuid
+from contextlib import contextmanager
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -16,6 +19,7 @@ import psutil
 from automl.core.errors import LedgerError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -54,34 +58,27 @@ class WriterLock:
             raise LedgerError(cannot_write(path, error)) from error
 
     def _acquire(self, fresh: Path) -> None:
-        for _ in range(10):
-            try:
-                os.link(fresh, self._path)
-                return
-            except FileExistsError:
-                self._clear_stale()
-        raise LedgerError(f"several processes compete for {self._path}; start one run at a time")
-
-    def _clear_stale(self) -> None:
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        _refuse_living(self._path, text)
-        # Two takers may both see the dead owner: whoever moves away something newer puts it back.
-        moved = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
-        try:
-            self._path.rename(moved)
-        except FileNotFoundError:
-            return
-        if moved.read_text(encoding="utf-8") != text:
-            moved.rename(self._path)
-            return
-        moved.unlink()
+        # Takers go one at a time: between seeing that an owner is dead and removing its file, another taker
+        # could otherwise have put its own there.
+        with _held_folder(self._path.parent):
+            with suppress(FileNotFoundError):
+                _refuse_living(self._path, self._path.read_text(encoding="utf-8"))
+            fresh.replace(self._path)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is gone."""
         self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held_folder(folder: Path) -> Iterator[None]:
+    """Hold the kernel's lock on a folder; it ends with this process at the latest."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _refuse_living(path: Path, text: str) -> None:
