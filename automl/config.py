@@ -47,8 +47,8 @@ class Effort:
 
 
 EFFORTS: dict[str, Effort] = {
-    "quick": Effort(24, 16, 16, 24, 6, 1, 60),
-    "standard": Effort(80, 48, 32, 32, 10, 4, 100),
+    "quick": Effort(24, 16, 16, 24, 6, 3, 60),
+    "standard": Effort(80, 48, 32, 32, 10, 6, 100),
     "full": Effort(300, 120, 64, 48, 20, 20, 200),
 }
 
