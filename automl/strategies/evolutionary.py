@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from automl.core.budget import total_violation
 from automl.core.dominance import constrained_order
 from automl.core.errors import StrategyError
 from automl.core.rng import child_rng
@@ -17,16 +16,15 @@ from automl.strategies.base import StrategyInfo
 from automl.strategies.operators.crossover import BlockCrossover
 from automl.strategies.operators.crossover import KPointCrossover
 from automl.strategies.operators.crossover import UniformCrossover
-from automl.strategies.operators.dedup import SeenCodes
 from automl.strategies.operators.dedup import code_keys
 from automl.strategies.operators.mutation import BlockMutation
 from automl.strategies.operators.mutation import GeneMutation
 from automl.strategies.operators.mutation import Genes
 from automl.strategies.operators.mutation import SwapMutation
-from automl.strategies.operators.sampling import sample_fresh
 from automl.strategies.operators.selection import CrowdingSurvival
 from automl.strategies.operators.selection import FocusedSurvival
 from automl.strategies.operators.selection import tournament
+from automl.strategies.proposals import Proposals
 from automl.strategies.saved_state import check_state
 from automl.strategies.saved_state import restore_rng
 from automl.strategies.saved_state import rng_state
@@ -42,7 +40,9 @@ if TYPE_CHECKING:
     from automl.strategies.base import Problem
     from automl.strategies.operators.crossover import Crossover
     from automl.strategies.operators.mutation import Mutation
+    from automl.strategies.operators.selection import Mating
     from automl.strategies.operators.selection import Survival
+    from automl.strategies.proposals import Told
 
 __all__ = ["EvolutionSettings", "Evolutionary", "Operators"]
 
@@ -57,11 +57,13 @@ class Operators:
         survival: chooses who lives.
         crossovers: at least one.
         mutations: at least one.
+        mating: draws the parents; None for the tournament on the order in which the survivors stand.
     """
 
     survival: Survival
     crossovers: tuple[Crossover, ...]
     mutations: tuple[Mutation, ...]
+    mating: Mating | None = None
 
     @classmethod
     def standard(cls, *, budgeted: bool) -> Operators:
@@ -156,42 +158,30 @@ class Evolutionary:
             self._space.cardinalities, np.array([d.ordinal for d in self._space.dimensions], dtype=bool)
         )
         self._rng = child_rng(problem.seed, "evolutionary")
-        self._seen = SeenCodes()
-        self._seen.add(self._space.default_code[None])
-        self._seeds = self._seen.fresh(self._space.repair(self._space.encode(problem.seeds)))
+        self._proposals = Proposals(problem)
         self._asked = 0
-        self._asked_codes: dict[Candidate, NDArray[np.int64]] = {}
         self._codes = np.empty((0, len(self._space)), dtype=np.int64)
         self._points = np.empty((0, len(problem.objectives)))
         self._violations = np.empty(0)
 
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
-        codes = self._seen.fresh(self._seeds)[: max(count, 0)]
-        self._seen.add(codes)
+        codes = self._proposals.seeds(count)
         start = self._settings.population - self._asked - len(codes)
         if len(codes) < count and len(self._codes) and start < count - len(codes):
-            drawn = self._random(max(start, 0))
+            drawn = self._proposals.random(self._rng, max(start, 0))
             codes = np.concatenate([codes, drawn])
             codes = np.concatenate([codes, self._children(count - len(codes))])
         if len(codes) < count:
-            codes = np.concatenate([codes, self._random(count - len(codes))])
+            codes = np.concatenate([codes, self._proposals.random(self._rng, count - len(codes))])
         self._asked += len(codes)
-        candidates = [self._space.decode(code) for code in codes]
-        self._asked_codes.update(zip(candidates, codes, strict=True))
-        return candidates
+        return self._proposals.candidates(codes)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Let complete trials join the population, then let the best survive."""
-        codes = self._codes_of(trials)
-        self._seen.add(codes)
-        rows = [i for i, trial in enumerate(trials) if self._informs(trial)]
-        if not rows:
-            return
-        told = [trials[i].measurement for i in rows]
-        points = [[o.loss(m) for o in self._problem.objectives] for m in told if m is not None]
-        violations = [total_violation(self._problem.budgets, m) for m in told if m is not None]
-        self._join(codes[rows], np.array(points, dtype=np.float64), np.array(violations, dtype=np.float64))
+        told = self._proposals.read(trials)
+        if len(told):
+            self._join(told)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -200,7 +190,7 @@ class Evolutionary:
             "space": self._space.fingerprint,
             "rng": rng_state(self._rng),
             "asked": self._asked,
-            "seen": self._seen.keys,
+            "seen": self._proposals.keys,
             "codes": self._codes.tolist(),
             "points": self._points.tolist(),
             "violations": self._violations.tolist(),
@@ -215,42 +205,21 @@ class Evolutionary:
         check_state(state, self.info.name, self._space.fingerprint)
         restore_rng(self._rng, state["rng"])
         self._asked = int(state["asked"])
-        self._seen = SeenCodes(state["seen"])
+        self._proposals.restore(state["seen"])
         n, n_objectives = len(state["codes"]), len(self._problem.objectives)
         self._codes = np.array(state["codes"], dtype=np.int64).reshape(n, len(self._space))
         self._points = np.array(state["points"], dtype=np.float64).reshape(n, n_objectives)
         self._violations = np.array(state["violations"], dtype=np.float64).reshape(n)
-        self._asked_codes = {}
 
-    def _codes_of(self, trials: Sequence[Trial]) -> NDArray[np.int64]:
-        """Return the codes of the trials; encoding is the dear part, so what was asked here is remembered."""
-        codes = np.empty((len(trials), len(self._space)), dtype=np.int64)
-        for row, trial in enumerate(trials):
-            known = self._asked_codes.pop(trial.candidate, None)
-            codes[row] = self._space.encode([trial.candidate])[0] if known is None else known
-        return codes
-
-    def _informs(self, trial: Trial) -> bool:
-        needed = [o.metric for o in self._problem.objectives]
-        needed += [b.metric for b in self._problem.budgets if b.hard]
-        return trial.measurement is not None and all(metric in trial.measurement for metric in needed)
-
-    def _join(
-        self, codes: NDArray[np.int64], points: NDArray[np.float64], violations: NDArray[np.float64]
-    ) -> None:
-        all_codes = np.concatenate([self._codes, codes])
-        last = {key: row for row, key in enumerate(code_keys(all_codes))}
+    def _join(self, told: Told) -> None:
+        codes = np.concatenate([self._codes, told.codes])
+        last = {key: row for row, key in enumerate(code_keys(codes))}
         rows = np.array(sorted(last.values()), dtype=np.int64)
-        all_codes = all_codes[rows]
-        all_points = np.concatenate([self._points, points])[rows]
-        all_violations = np.concatenate([self._violations, violations])[rows]
-        live = self._operators.survival(all_points, all_violations, self._settings.population)
-        self._codes, self._points, self._violations = all_codes[live], all_points[live], all_violations[live]
-
-    def _random(self, count: int) -> NDArray[np.int64]:
-        drawn = sample_fresh(self._space, self._rng, count, self._seen)
-        self._seen.add(drawn)
-        return drawn
+        codes = codes[rows]
+        points = np.concatenate([self._points, told.points])[rows]
+        violations = np.concatenate([self._violations, told.violations])[rows]
+        live = self._operators.survival(points, violations, self._settings.population)
+        self._codes, self._points, self._violations = codes[live], points[live], violations[live]
 
     def _children(self, count: int) -> NDArray[np.int64]:
         """Return up to ``count`` new codes bred from the living; fewer when they keep hitting known codes."""
@@ -261,17 +230,14 @@ class Evolutionary:
             if len(found) >= wanted:
                 break
             bred = self._space.repair(self._bred(wanted - len(found)))
-            found = self._seen.fresh(np.concatenate([found, bred]))
+            found = self._proposals.seen.fresh(np.concatenate([found, bred]))
         if screening:
             found = self._screened(found, count)
-        self._seen.add(found)
-        return found
+        return self._proposals.fresh(found, count)
 
     def _bred(self, count: int) -> NDArray[np.int64]:
         rng, settings = self._rng, self._settings
-        n = len(self._codes)
-        mothers = self._codes[tournament(n, count, rng, pressure=settings.pressure)]
-        fathers = self._codes[tournament(n, count, rng, pressure=settings.pressure)]
+        mothers, fathers = self._codes[self._mates(count)], self._codes[self._mates(count)]
         crossed = rng.random(count) < settings.crossover
         mutated = ~crossed | (rng.random(count) < settings.mutation)
         children = mothers.copy()
@@ -284,6 +250,11 @@ class Evolutionary:
             rows = mutated & (which == index)
             children[rows] = mutate(children[rows], self._genes, rng)
         return children
+
+    def _mates(self, count: int) -> NDArray[np.int64]:
+        if self._operators.mating is not None:
+            return self._operators.mating(self._violations, count, self._rng)
+        return tournament(len(self._codes), count, self._rng, pressure=self._settings.pressure)
 
     def _screened(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part."""

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CrowdingSurvival",
+    "FeasibleMating",
     "FocusedSurvival",
+    "Mating",
     "Survival",
     "crowding_survival",
+    "feasible_mating",
     "focused_survival",
     "tournament",
 ]
@@ -30,6 +33,15 @@ class Survival(Protocol):
         self, points: NDArray[np.float64], violations: NDArray[np.float64], size: int
     ) -> NDArray[np.int64]:
         """Return the rows that live, best first, at most ``size``."""
+
+
+class Mating(Protocol):
+    """Draws parents from the living."""
+
+    def __call__(
+        self, violations: NDArray[np.float64], count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return ``count`` rows, repeats allowed; ``violations`` (n,) are those of the living, best first."""
 
 
 def crowding_survival(
@@ -70,7 +82,12 @@ class CrowdingSurvival:
 
 
 def focused_survival(
-    points: NDArray[np.float64], violations: NDArray[np.float64], size: int, *, focus: float = 0.5
+    points: NDArray[np.float64],
+    violations: NDArray[np.float64],
+    size: int,
+    *,
+    focus: float = 0.5,
+    spread: Survival | None = None,
 ) -> NDArray[np.int64]:
     """Return survivors of which a share is chosen by the first objective alone, best first.
 
@@ -81,19 +98,20 @@ def focused_survival(
         points: (n, n_objectives), minimized; the first column is the quality.
         violations: (n,), total violation of the hard budgets; 0 when feasible.
         size: how many survive.
-        focus: share of the survivors chosen by (violation, first objective); the others as by
-            :func:`crowding_survival`. Both lists are interleaved, so a tournament favours the heads of both.
+        focus: share of the survivors chosen by (violation, first objective); the others as by ``spread``.
+            Both lists are interleaved, so a tournament favours the heads of both.
+        spread: survival of the others; :func:`crowding_survival` when None.
     """
-    spread = crowding_survival(points, violations, len(points))
+    order = (spread or crowding_survival)(points, violations, len(points))
     excess = np.maximum(violations, 0.0)
-    corner = np.lexsort((np.argsort(spread), points[:, 0], excess))
+    corner = np.lexsort((np.argsort(order), points[:, 0], excess))
     if focus <= 0.0:
-        return spread[:size]
+        return order[:size]
     if focus >= 1.0:
         return corner[:size]
     turn = np.arange(len(points))
     key = np.empty(len(points))
-    key[spread] = (turn + 1.0) / (1.0 - focus)
+    key[order] = (turn + 1.0) / (1.0 - focus)
     corner_key = np.empty(len(points))
     corner_key[corner] = (turn + 1.0) / focus
     merged: NDArray[np.int64] = np.lexsort((corner_key, np.minimum(key, corner_key)))[:size]
@@ -105,12 +123,38 @@ class FocusedSurvival:
     """See :func:`focused_survival`."""
 
     focus: float = 0.5
+    spread: Survival | None = None
 
     def __call__(
         self, points: NDArray[np.float64], violations: NDArray[np.float64], size: int
     ) -> NDArray[np.int64]:
         """Return the rows that live, best first, at most ``size``."""
-        return focused_survival(points, violations, size, focus=self.focus)
+        return focused_survival(points, violations, size, focus=self.focus, spread=self.spread)
+
+
+def feasible_mating(
+    violations: NDArray[np.float64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return ``count`` rows, each the less violating of two drawn members, the first of equals; (count,).
+
+    Among feasible members this is a uniform draw: where survival alone spreads a front, a preference among
+    its members would undo the spread.
+    """
+    first, second = rng.integers(0, len(violations), size=(2, count))
+    excess = np.maximum(violations, 0.0)
+    drawn: NDArray[np.int64] = np.where(excess[second] < excess[first], second, first)
+    return drawn
+
+
+@dataclass(frozen=True)
+class FeasibleMating:
+    """See :func:`feasible_mating`."""
+
+    def __call__(
+        self, violations: NDArray[np.float64], count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the rows of the parents."""
+        return feasible_mating(violations, count, rng)
 
 
 def tournament(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from automl.strategies.operators.selection import CrowdingSurvival
+from automl.strategies.operators.selection import FeasibleMating
 from automl.strategies.operators.selection import FocusedSurvival
 from automl.strategies.operators.selection import crowding_survival
 from automl.strategies.operators.selection import focused_survival
@@ -69,3 +70,22 @@ def test_tournament_prefers_the_head():
     # the better of two uniform draws is the first with probability 1 - 0.9 ** 2
     assert (winners == 0).mean() == pytest.approx(0.19, abs=0.012)
     assert tournament(1, 3, rng).tolist() == [0, 0, 0]
+
+
+def test_focus_takes_the_others_from_the_survival_it_is_given():
+    points = front(101)
+
+    def middle(points, violations, size):
+        return np.argsort(np.abs(points[:, 0] - 0.503), kind="stable")[:size]
+
+    live = FocusedSurvival(0.5, middle)(points, np.zeros(101), 20)
+    assert set(live.tolist()) == {*range(10), *range(46, 56)}
+
+
+def test_mating_prefers_the_less_violating_and_is_uniform_among_feasible_members():
+    rng = np.random.default_rng(0)
+    violations = np.array([0.0, 0.0, 0.0, 0.5])
+    drawn = np.bincount(FeasibleMating()(violations, 40_000, rng), minlength=4) / 40_000
+    # the infeasible member wins only against itself
+    assert drawn[3] == pytest.approx(1 / 16, abs=0.005)
+    assert drawn[:3] == pytest.approx(5 / 16, abs=0.01)

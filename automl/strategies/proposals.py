@@ -1,0 +1,122 @@
+"""What was proposed and what came back: the bookkeeping every strategy that learns from trials shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from automl.core.budget import total_violation
+from automl.strategies.operators.dedup import SeenCodes
+from automl.strategies.operators.sampling import sample_fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from automl.core.candidate import Candidate
+    from automl.core.trial import Trial
+    from automl.strategies.base import Problem
+
+__all__ = ["Proposals", "Told"]
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Informative trials as arrays, in the order they were told.
+
+    Args:
+        codes: (n, n_dimensions).
+        points: (n, n_objectives), minimized.
+        violations: (n,), total violation of the hard budgets; 0 when feasible.
+        rows: (n,), positions of these trials among those that were read.
+    """
+
+    codes: NDArray[np.int64]
+    points: NDArray[np.float64]
+    violations: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+class Proposals:
+    """Remembers what was proposed or evaluated anywhere, and reads trials.
+
+    The untouched model counts as proposed, since it is trial 0.
+
+    Args:
+        problem: gives the space, the seeds, the objectives and the budgets.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._space = problem.space
+        self._asked: dict[Candidate, NDArray[np.int64]] = {}
+        self.seen = SeenCodes()
+        self.seen.add(self._space.default_code[None])
+        self._seeds = self.seen.fresh(self._space.repair(self._space.encode(problem.seeds)))
+
+    def seeds(self, count: int) -> NDArray[np.int64]:
+        """Return up to ``count`` of the problem's seeds that were not proposed yet; remembers them."""
+        return self._taken(self.seen.fresh(self._seeds)[: max(count, 0)])
+
+    def random(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Return up to ``count`` new random codes, fewer when hardly any are left; remembers them."""
+        return self._taken(sample_fresh(self._space, rng, count, self.seen))
+
+    def fresh(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Return the first ``count`` rows of ``codes`` that are new, without repeats; remembers them."""
+        return self._taken(self.seen.fresh(codes)[: max(count, 0)])
+
+    def candidates(self, codes: NDArray[np.int64]) -> list[Candidate]:
+        """Return the candidates of remembered ``codes``; reading their trials then costs no encoding."""
+        found = [self._space.decode(code) for code in codes]
+        self._asked.update(zip(found, codes, strict=True))
+        return found
+
+    def read(self, trials: Sequence[Trial]) -> Told:
+        """Remember every trial's candidate and return the informative trials.
+
+        Complete trials that lack an objective or a hard budget's metric (a cheap fidelity that skips timing)
+        and failed ones are only remembered.
+        """
+        codes = np.empty((len(trials), len(self._space)), dtype=np.int64)
+        for row, trial in enumerate(trials):
+            # encoding is the dear part, so what was proposed here is remembered
+            known = self._asked.pop(trial.candidate, None)
+            codes[row] = self._space.encode([trial.candidate])[0] if known is None else known
+        self.seen.add(codes)
+        rows = np.array([i for i, trial in enumerate(trials) if self._informs(trial)], dtype=np.int64)
+        told = [m for m in (trials[i].measurement for i in rows) if m is not None]
+        points = [[o.loss(m) for o in self._problem.objectives] for m in told]
+        violations = [total_violation(self._problem.budgets, m) for m in told]
+        return Told(
+            codes[rows],
+            np.array(points, dtype=np.float64).reshape(len(rows), len(self._problem.objectives)),
+            np.array(violations, dtype=np.float64),
+            rows,
+        )
+
+    @property
+    def keys(self) -> list[str]:
+        """What is remembered, as plain JSON."""
+        return self.seen.keys
+
+    def restore(self, keys: Iterable[str]) -> None:
+        """Set what is remembered to :attr:`keys` of another object."""
+        self.seen = SeenCodes(keys)
+        self._asked = {}
+
+    def _informs(self, trial: Trial) -> bool:
+        needed = [o.metric for o in self._problem.objectives]
+        needed += [b.metric for b in self._problem.budgets if b.hard]
+        return trial.measurement is not None and all(metric in trial.measurement for metric in needed)
+
+    def _taken(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        self.seen.add(codes)
+        return codes
