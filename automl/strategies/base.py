@@ -89,6 +89,9 @@ class StrategyInfo:
         paper: title and arXiv id or venue; empty when it has none.
         needs_tables: cannot start without ``Problem.tables``.
         finite: ``ask`` may return nothing although budget is left, because everything was proposed.
+        multi_objective: aims at the whole front where no hard budget names one end of it.
+        uses_tables: looks at ``Problem.tables`` when they are there.
+        uses_predictions: looks at ``Problem.predict`` when it is there.
     """
 
     name: str
@@ -96,6 +99,9 @@ class StrategyInfo:
     paper: str = ""
     needs_tables: bool = False
     finite: bool = False
+    multi_objective: bool = True
+    uses_tables: bool = False
+    uses_predictions: bool = False
 
 
 @runtime_checkable

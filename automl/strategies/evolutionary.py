@@ -140,6 +140,7 @@ class Evolutionary:
         summary="NSGA-II on true evaluations, steady state, seeded by the problem's seeds",
         paper="A fast and elitist multiobjective genetic algorithm: NSGA-II, 10.1109/4235.996017",
         finite=True,
+        uses_predictions=True,
     )
 
     def __init__(

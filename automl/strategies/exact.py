@@ -83,6 +83,7 @@ class Exact:
         paper="Patch-wise Mixed-Precision Quantization of Vision Transformer, arXiv 2305.06559 (front)",
         needs_tables=True,
         finite=True,
+        uses_tables=True,
     )
 
     def __init__(self, problem: Problem, *, settings: ExactSettings | None = None) -> None:

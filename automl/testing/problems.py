@@ -7,11 +7,13 @@ A problem here evaluates a candidate at once and without a model; its measuremen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automl.core.budget import Budget
+from automl.core.measurement import METRIC_UNITS
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import Objective
@@ -37,7 +39,9 @@ __all__ = [
     "additive_problem",
     "conditional_problem",
     "constant_problem",
+    "dtlz2_problem",
     "integer_space",
+    "single_objective_problem",
     "table_problem",
     "zdt1_problem",
 ]
@@ -52,11 +56,13 @@ class SyntheticProblem:
 
     Args:
         problem: what the strategy is given.
-        truth: codes (n, n_dimensions) -> minimized values (n, 2) of ``kl`` and ``size_bytes``.
+        truth: codes (n, n_dimensions) -> minimized values (n, n_metrics) of ``metrics``.
+        metrics: what a measurement holds, smaller is better.
     """
 
     problem: Problem
     truth: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    metrics: tuple[str, ...] = (QUALITY, COST)
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Measurement]:
         """Return the measurements of ``candidates``."""
@@ -64,7 +70,10 @@ class SyntheticProblem:
             return []
         values = self.truth(self.problem.space.encode(candidates))
         return [
-            Measurement({QUALITY: Metric(float(q), "nat"), COST: Metric(float(c), "B")}) for q, c in values
+            Measurement(
+                {m: Metric(float(v), METRIC_UNITS[m]) for m, v in zip(self.metrics, row, strict=True)}
+            )
+            for row in values
         ]
 
     def trials(self, candidates: Sequence[Candidate], first: int = 0) -> list[Trial]:
@@ -165,6 +174,12 @@ def additive_problem(
     return table_problem(space, tables, limit=limit, seed=seed, give_tables=give_tables)
 
 
+def single_objective_problem(synthetic: SyntheticProblem) -> SyntheticProblem:
+    """Return ``synthetic`` with its first objective alone; the other metrics are measured, budgets hold."""
+    problem = replace(synthetic.problem, objectives=synthetic.problem.objectives[:1])
+    return replace(synthetic, problem=problem)
+
+
 def conditional_problem(*, seed: int = 0) -> SyntheticProblem:
     """Return an additive problem of 8 dimensions where three only matter under a parent's options."""
     names = [f"level:site{i:04d}" for i in range(8)]
@@ -203,3 +218,35 @@ def zdt1_problem(n_dimensions: int = 12, n_options: int = 16, *, seed: int = 0) 
 
     space = integer_space([n_options] * n_dimensions)
     return SyntheticProblem(Problem(space, (Objective(QUALITY), Objective(COST)), seed=seed), truth)
+
+
+def dtlz2_problem(
+    n_dimensions: int = 6, n_options: int = 33, *, n_objectives: int = 3, seed: int = 0
+) -> SyntheticProblem:
+    """Return DTLZ2 on a grid; its front is the part of the unit sphere without negative coordinates.
+
+    Args:
+        n_dimensions: number of variables; the last ``n_dimensions - n_objectives + 1`` set the distance.
+        n_options: equal steps of each variable; odd, so that the optimum 0.5 of the distance is on the grid.
+        n_objectives: 2 to 4.
+        seed: the strategy's seed.
+
+    Reference:
+        Deb, Thiele, Laumanns, Zitzler, "Scalable multi-objective optimization test problems", 2002.
+    """
+    metrics = (QUALITY, COST, "latency_ms", "macs")[:n_objectives]
+
+    def truth(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        x = codes / (n_options - 1)
+        angles = x[:, : n_objectives - 1] * (np.pi / 2.0)
+        radius = 1.0 + ((x[:, n_objectives - 1 :] - 0.5) ** 2).sum(axis=1)
+        columns = []
+        for k in range(n_objectives):
+            used = n_objectives - 1 - k
+            column = radius * np.cos(angles[:, :used]).prod(axis=1)
+            columns.append(column if k == 0 else column * np.sin(angles[:, used]))
+        return np.stack(columns, axis=1)
+
+    space = integer_space([n_options] * n_dimensions)
+    problem = Problem(space, tuple(Objective(m) for m in metrics), seed=seed)
+    return SyntheticProblem(problem, truth, metrics)

@@ -7,6 +7,8 @@ from automl.core.trial import TrialState
 from automl.testing.problems import additive_problem
 from automl.testing.problems import conditional_problem
 from automl.testing.problems import constant_problem
+from automl.testing.problems import dtlz2_problem
+from automl.testing.problems import single_objective_problem
 from automl.testing.problems import zdt1_problem
 
 
@@ -73,3 +75,26 @@ def test_zdt1_front():
     synthetic = zdt1_problem(4, 11)
     codes = np.array([[0, 0, 0, 0], [10, 0, 0, 0], [5, 0, 0, 0]])
     assert np.allclose(synthetic.truth(codes), [[1, 0], [0, 1], [1 - np.sqrt(0.5), 0.5]])
+
+
+def test_a_single_objective_leaves_the_measurements_and_budgets():
+    synthetic = single_objective_problem(additive_problem(4))
+    assert [o.metric for o in synthetic.problem.objectives] == ["kl"]
+    assert synthetic.problem.budgets[0].metric == "size_bytes"
+    (trial,) = synthetic.trials([synthetic.problem.space.default])
+    assert trial.value("size_bytes") > 0
+
+
+@pytest.mark.parametrize("n_objectives", [2, 3, 4])
+def test_dtlz2_front_is_the_sphere(n_objectives):
+    synthetic = dtlz2_problem(6, 9, n_objectives=n_objectives)
+    codes = synthetic.problem.space.sample(np.random.default_rng(0), 50)
+    away = np.linalg.norm(synthetic.truth(codes), axis=1)
+    codes[:, n_objectives - 1 :] = 4
+    assert np.allclose(np.linalg.norm(synthetic.truth(codes), axis=1), 1.0)
+    assert (away >= 1.0).all()
+    assert away.max() > 1.2
+    (trial,) = synthetic.trials([synthetic.problem.space.decode(codes[0])])
+    assert [trial.value(o.metric) for o in synthetic.problem.objectives] == pytest.approx(
+        synthetic.truth(codes[:1])[0].tolist()
+    )
