@@ -36,10 +36,12 @@ class StrategyRow:
     Args:
         path: ``package.module:Class``.
         summary: one line; the same as the class's own ``info.summary``.
+        aliases: other names that ``--strategy`` takes for it.
     """
 
     path: str
     summary: str
+    aliases: tuple[str, ...] = ()
 
 
 STRATEGIES: dict[str, StrategyRow] = {
@@ -55,11 +57,20 @@ STRATEGIES: dict[str, StrategyRow] = {
         "automl.strategies.evolutionary:Evolutionary",
         "NSGA-II on true evaluations, steady state, seeded by the problem's seeds",
     ),
+    "nsga3": StrategyRow(
+        "automl.strategies.nsga3:Nsga3",
+        "NSGA-III: evolution with survivors spread along reference directions, for 3+ objectives",
+    ),
 }
 
 
+def _aliases() -> dict[str, str]:
+    return {alias: name for name, row in STRATEGIES.items() for alias in row.aliases}
+
+
 def _plug_ins() -> dict[str, EntryPoint]:
-    return {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name not in STRATEGIES}
+    taken = {*STRATEGIES, *_aliases()}
+    return {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name not in taken}
 
 
 def list_strategies() -> dict[str, str]:
@@ -77,13 +88,14 @@ def strategy_class(name: str) -> type[Strategy]:
     Raises:
         StrategyError: no strategy has that name, or a plug-in's path does not lead to a strategy.
     """
-    plug_ins = _plug_ins()
+    plug_ins, aliases = _plug_ins(), _aliases()
+    name = aliases.get(name, name)
     if name in STRATEGIES:
         path = STRATEGIES[name].path
     elif name in plug_ins:
         path = plug_ins[name].value
     else:
-        raise StrategyError(unknown_name("strategy", name, [*STRATEGIES, *plug_ins]))
+        raise StrategyError(unknown_name("strategy", name, [*STRATEGIES, *aliases, *plug_ins]))
     module, _, attribute = path.partition(":")
     try:
         found: type[Strategy] = getattr(importlib.import_module(module), attribute)
