@@ -16,7 +16,6 @@ from automl.strategies.base import StrategyInfo
 from automl.strategies.operators.crossover import BlockCrossover
 from automl.strategies.operators.crossover import KPointCrossover
 from automl.strategies.operators.crossover import UniformCrossover
-from automl.strategies.operators.dedup import code_keys
 from automl.strategies.operators.mutation import BlockMutation
 from automl.strategies.operators.mutation import GeneMutation
 from automl.strategies.operators.mutation import Genes
@@ -25,9 +24,11 @@ from automl.strategies.operators.selection import CrowdingSurvival
 from automl.strategies.operators.selection import FocusedSurvival
 from automl.strategies.operators.selection import tournament
 from automl.strategies.proposals import Proposals
+from automl.strategies.rated import Rated
 from automl.strategies.saved_state import check_state
 from automl.strategies.saved_state import restore_rng
 from automl.strategies.saved_state import rng_state
+from automl.strategies.screening import predicted_ratings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from automl.strategies.operators.mutation import Mutation
     from automl.strategies.operators.selection import Mating
     from automl.strategies.operators.selection import Survival
-    from automl.strategies.proposals import Told
 
 __all__ = ["EvolutionSettings", "Evolutionary", "Operators"]
 
@@ -155,21 +155,17 @@ class Evolutionary:
         self._settings = settings or EvolutionSettings()
         budgeted = any(b.hard for b in problem.budgets)
         self._operators = operators or Operators.standard(budgeted=budgeted)
-        self._genes = Genes(
-            self._space.cardinalities, np.array([d.ordinal for d in self._space.dimensions], dtype=bool)
-        )
+        self._genes = Genes.of(self._space)
         self._rng = child_rng(problem.seed, "evolutionary")
         self._proposals = Proposals(problem)
         self._asked = 0
-        self._codes = np.empty((0, len(self._space)), dtype=np.int64)
-        self._points = np.empty((0, len(problem.objectives)))
-        self._violations = np.empty(0)
+        self._living = Rated.empty(problem)
 
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
         codes = self._proposals.seeds(count)
         start = self._settings.population - self._asked - len(codes)
-        if len(codes) < count and len(self._codes) and start < count - len(codes):
+        if len(codes) < count and len(self._living) and start < count - len(codes):
             drawn = self._proposals.random(self._rng, max(start, 0))
             codes = np.concatenate([codes, drawn])
             codes = np.concatenate([codes, self._children(count - len(codes))])
@@ -182,7 +178,9 @@ class Evolutionary:
         """Let complete trials join the population, then let the best survive."""
         told = self._proposals.read(trials)
         if len(told):
-            self._join(told)
+            joined = self._living.joined(told).latest()
+            live = self._operators.survival(joined.points, joined.violations, self._settings.population)
+            self._living = joined.take(live)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -192,9 +190,7 @@ class Evolutionary:
             "rng": rng_state(self._rng),
             "asked": self._asked,
             "seen": self._proposals.keys,
-            "codes": self._codes.tolist(),
-            "points": self._points.tolist(),
-            "violations": self._violations.tolist(),
+            **self._living.state,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -207,20 +203,7 @@ class Evolutionary:
         restore_rng(self._rng, state["rng"])
         self._asked = int(state["asked"])
         self._proposals.restore(state["seen"])
-        n, n_objectives = len(state["codes"]), len(self._problem.objectives)
-        self._codes = np.array(state["codes"], dtype=np.int64).reshape(n, len(self._space))
-        self._points = np.array(state["points"], dtype=np.float64).reshape(n, n_objectives)
-        self._violations = np.array(state["violations"], dtype=np.float64).reshape(n)
-
-    def _join(self, told: Told) -> None:
-        codes = np.concatenate([self._codes, told.codes])
-        last = {key: row for row, key in enumerate(code_keys(codes))}
-        rows = np.array(sorted(last.values()), dtype=np.int64)
-        codes = codes[rows]
-        points = np.concatenate([self._points, told.points])[rows]
-        violations = np.concatenate([self._violations, told.violations])[rows]
-        live = self._operators.survival(points, violations, self._settings.population)
-        self._codes, self._points, self._violations = codes[live], points[live], violations[live]
+        self._living = Rated.from_state(self._problem, state)
 
     def _children(self, count: int) -> NDArray[np.int64]:
         """Return up to ``count`` new codes bred from the living; fewer when they keep hitting known codes."""
@@ -238,7 +221,8 @@ class Evolutionary:
 
     def _bred(self, count: int) -> NDArray[np.int64]:
         rng, settings = self._rng, self._settings
-        mothers, fathers = self._codes[self._mates(count)], self._codes[self._mates(count)]
+        living = self._living.codes
+        mothers, fathers = living[self._mates(count)], living[self._mates(count)]
         crossed = rng.random(count) < settings.crossover
         mutated = ~crossed | (rng.random(count) < settings.mutation)
         children = mothers.copy()
@@ -254,21 +238,14 @@ class Evolutionary:
 
     def _mates(self, count: int) -> NDArray[np.int64]:
         if self._operators.mating is not None:
-            return self._operators.mating(self._violations, count, self._rng)
-        return tournament(len(self._codes), count, self._rng, pressure=self._settings.pressure)
+            return self._operators.mating(self._living.violations, count, self._rng)
+        return tournament(len(self._living), count, self._rng, pressure=self._settings.pressure)
 
     def _screened(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part."""
-        if self._problem.predict is None or len(codes) <= count:
+        ratings = None if len(codes) <= count else predicted_ratings(self._problem, codes)
+        if ratings is None:
             return codes
-        predicted = np.asarray(self._problem.predict(codes), dtype=np.float64)
-        excess = np.zeros(len(codes))
-        metrics = [o.metric for o in self._problem.objectives]
-        for budget in self._problem.budgets:
-            if budget.hard and budget.metric in metrics:
-                limit = -budget.limit if budget.at_least else budget.limit
-                over = predicted[:, metrics.index(budget.metric)] - limit
-                excess += np.maximum(over, 0.0) / (abs(limit) or 1.0)
-        best = np.sort(constrained_order(predicted, excess)[:count])
+        best = np.sort(constrained_order(*ratings)[:count])
         screened: NDArray[np.int64] = codes[best]
         return screened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from automl.core.budget import total_violation
 from automl.strategies.operators.dedup import SeenCodes
 from automl.strategies.operators.sampling import sample_fresh
+from automl.strategies.rated import Rated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,27 +21,7 @@ if TYPE_CHECKING:
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
-__all__ = ["Proposals", "Told"]
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """Informative trials as arrays, in the order they were told.
-
-    Args:
-        codes: (n, n_dimensions).
-        points: (n, n_objectives), minimized.
-        violations: (n,), total violation of the hard budgets; 0 when feasible.
-        rows: (n,), positions of these trials among those that were read.
-    """
-
-    codes: NDArray[np.int64]
-    points: NDArray[np.float64]
-    violations: NDArray[np.float64]
-    rows: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.codes)
+__all__ = ["Proposals"]
 
 
 class Proposals:
@@ -79,27 +59,21 @@ class Proposals:
         self._asked.update(zip(found, codes, strict=True))
         return found
 
-    def read(self, trials: Sequence[Trial]) -> Told:
-        """Remember every trial's candidate and return the informative trials.
-
-        Complete trials that lack an objective or a hard budget's metric (a cheap fidelity that skips timing)
-        and failed ones are only remembered.
-        """
+    def read(self, trials: Sequence[Trial]) -> Rated:
+        """Remember every trial's candidate and return the ratings of those that :meth:`informs`, in order."""
         codes = np.empty((len(trials), len(self._space)), dtype=np.int64)
         for row, trial in enumerate(trials):
             # encoding is the dear part, so what was proposed here is remembered
             known = self._asked.pop(trial.candidate, None)
             codes[row] = self._space.encode([trial.candidate])[0] if known is None else known
         self.seen.add(codes)
-        rows = np.array([i for i, trial in enumerate(trials) if self._informs(trial)], dtype=np.int64)
+        rows = [i for i, trial in enumerate(trials) if self.informs(trial)]
         told = [m for m in (trials[i].measurement for i in rows) if m is not None]
         points = [[o.loss(m) for o in self._problem.objectives] for m in told]
-        violations = [total_violation(self._problem.budgets, m) for m in told]
-        return Told(
+        return Rated(
             codes[rows],
             np.array(points, dtype=np.float64).reshape(len(rows), len(self._problem.objectives)),
-            np.array(violations, dtype=np.float64),
-            rows,
+            np.array([total_violation(self._problem.budgets, m) for m in told], dtype=np.float64),
         )
 
     @property
@@ -112,7 +86,11 @@ class Proposals:
         self.seen = SeenCodes(keys)
         self._asked = {}
 
-    def _informs(self, trial: Trial) -> bool:
+    def informs(self, trial: Trial) -> bool:
+        """Return whether a trial has every objective and every hard budget's metric.
+
+        Failed trials have none, and a cheap fidelity may skip some, for example timing.
+        """
         needed = [o.metric for o in self._problem.objectives]
         needed += [b.metric for b in self._problem.budgets if b.hard]
         return trial.measurement is not None and all(metric in trial.measurement for metric in needed)

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from automl.searchspaces.space import SearchSpace
+
 __all__ = [
     "BlockMutation",
     "GeneMutation",
@@ -34,6 +36,11 @@ class Genes:
 
     cardinalities: NDArray[np.int64]
     ordinal: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> Genes:
+        """Return the genes of ``space``."""
+        return cls(space.cardinalities, np.array([d.ordinal for d in space.dimensions], dtype=bool))
 
 
 class Mutation(Protocol):

@@ -10,6 +10,7 @@ from automl.strategies.operators.mutation import SwapMutation
 from automl.strategies.operators.mutation import block_mutation
 from automl.strategies.operators.mutation import gene_mutation
 from automl.strategies.operators.mutation import swap_mutation
+from automl.testing.problems import integer_space
 
 CARDS = np.array([1, 2, 3, 4, 5, 5, 3, 2])
 GENES = Genes(CARDS, np.array([True, True, True, True, True, False, False, False]))
@@ -17,6 +18,11 @@ GENES = Genes(CARDS, np.array([True, True, True, True, True, False, False, False
 
 def population(rows=500, seed=0):
     return np.random.default_rng(seed).integers(0, CARDS, size=(rows, len(CARDS)))
+
+
+def test_genes_of_a_space():
+    genes = Genes.of(integer_space([2, 3], ordinal=False))
+    assert (genes.cardinalities.tolist(), genes.ordinal.tolist()) == ([2, 3], [False, False])
 
 
 @pytest.mark.parametrize("mutate", [GeneMutation(), GeneMutation(3.0), SwapMutation(), BlockMutation()])

@@ -1,0 +1,38 @@
+"""What the problem's prediction says of codes, hard budgets included: for screening, never a trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from automl.strategies.base import Problem
+
+__all__ = ["predicted_ratings"]
+
+
+def predicted_ratings(
+    problem: Problem, codes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return predicted objectives (n, n_objectives), minimized, and violations (n,); None without prediction.
+
+    Only hard budgets on objectives take part, since nothing else is predicted.
+
+    Args:
+        problem: gives ``predict``, the objectives and the budgets.
+        codes: (n, n_dimensions).
+    """
+    if problem.predict is None:
+        return None
+    points = np.asarray(problem.predict(codes), dtype=np.float64)
+    violations = np.zeros(len(codes))
+    metrics = [o.metric for o in problem.objectives]
+    for budget in problem.budgets:
+        if budget.hard and budget.metric in metrics:
+            limit = -budget.limit if budget.at_least else budget.limit
+            over = points[:, metrics.index(budget.metric)] - limit
+            violations += np.maximum(over, 0.0) / (abs(limit) or 1.0)
+    return points, violations

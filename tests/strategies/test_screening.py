@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from automl.core.budget import Budget
+from automl.strategies.screening import predicted_ratings
+from automl.testing.problems import additive_problem
+
+
+def test_violations_are_the_relative_excess_over_hard_budgets_on_objectives():
+    synthetic = additive_problem(5)
+    codes = synthetic.problem.space.sample(np.random.default_rng(0), 40)
+    kept = synthetic.problem.budgets[0]
+    others = (Budget("soft", "kl", 1e-9, hard=False), Budget("elsewhere", "latency_ms", 1e-9))
+    problem = replace(synthetic.problem, predict=synthetic.truth, budgets=(kept, *others))
+    points, violations = predicted_ratings(problem, codes)
+    assert np.array_equal(points, synthetic.truth(codes))
+    assert np.allclose(violations, np.maximum(points[:, 1] / kept.limit - 1.0, 0.0))
+
+
+def test_a_budget_from_below_is_a_budget_on_the_negated_metric():
+    synthetic = additive_problem(5)
+    floor = Budget("agreement>=0.7", "kl", 0.7, at_least=True)
+    problem = replace(
+        synthetic.problem, budgets=(floor,), predict=lambda codes: np.array([[-0.6, 1.0], [-0.8, 1.0]])
+    )
+    _, violations = predicted_ratings(problem, np.zeros((2, 5), dtype=np.int64))
+    assert np.allclose(violations, [0.1 / 0.7, 0.0])
+
+
+def test_without_prediction_there_are_no_ratings():
+    assert predicted_ratings(additive_problem(5).problem, np.zeros((1, 5), dtype=np.int64)) is None
