@@ -61,6 +61,14 @@ STRATEGIES: dict[str, StrategyRow] = {
         "automl.strategies.nsga3:Nsga3",
         "NSGA-III: evolution with survivors spread along reference directions, for 3+ objectives",
     ),
+    "controller": StrategyRow(
+        "automl.strategies.controller:Controller",
+        "a recurrent policy decides option after option, trained by PPO on a budget-aware reward",
+    ),
+    "reinforce": StrategyRow(
+        "automl.strategies.controller:Reinforce",
+        "the controller's policy trained by REINFORCE with a moving baseline",
+    ),
 }
 
 
