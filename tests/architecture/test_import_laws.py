@@ -79,7 +79,7 @@ LAWS: dict[str, Law] = {
 #: Packages that exactly these files may import, at run time or for types.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "ray": ("execution/ray_executor.py",),
-    "optuna": ("ledger*.py", "strategies/optuna_sampler.py"),
+    "optuna": ("ledger*.py", "strategies/optuna_*.py"),
     "triton": ("kernels/*/triton_impl.py",),
     "moocore": ("core/indicators.py",),
     "typer": ("cli/*.py",),

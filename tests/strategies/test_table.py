@@ -26,6 +26,23 @@ def test_unknown_name_tells_the_nearest_and_all():
         table.make_strategy("evolution", additive_problem(4).problem)
 
 
+def test_a_family_serves_members_that_have_no_row():
+    assert table.strategy_class("optuna:bruteforce").info.name == "optuna:bruteforce"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("optuna:tpf", "did you mean 'tpe'"),
+        ("exact:fast", "'exact' has no variants such as 'fast'"),
+        ("x:y", "unknown"),
+    ],
+)
+def test_a_variant_that_does_not_exist_is_refused(name, told):
+    with pytest.raises(StrategyError, match=told):
+        table.strategy_class(name)
+
+
 def test_missing_prices_are_told_before_the_strategy_is_built():
     problem = replace(additive_problem(4).problem, tables=None)
     with pytest.raises(StrategyError, match="'exact' needs additive prices"):
