@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from automl.strategies.operators.selection import Mating
     from automl.strategies.operators.selection import Survival
 
-__all__ = ["EvolutionSettings", "Evolutionary", "Operators"]
+__all__ = ["EvolutionSettings", "Evolutionary", "Operators", "bred"]
 
 _ROUNDS = 8
 
@@ -113,6 +113,30 @@ class EvolutionSettings:
             raise StrategyError(
                 f"crossover and mutation are probabilities; got {self.crossover}, {self.mutation}"
             )
+
+
+def bred(
+    mothers: NDArray[np.int64],
+    fathers: NDArray[np.int64],
+    operators: Operators,
+    settings: EvolutionSettings,
+    genes: Genes,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return one child a pair of parents, crossed, mutated or both; all (n, n_dimensions), not repaired."""
+    count = len(mothers)
+    crossed = rng.random(count) < settings.crossover
+    mutated = ~crossed | (rng.random(count) < settings.mutation)
+    children = mothers.copy()
+    which = rng.integers(0, len(operators.crossovers), size=count)
+    for index, cross in enumerate(operators.crossovers):
+        rows = crossed & (which == index)
+        children[rows] = cross(mothers[rows], fathers[rows], rng)
+    which = rng.integers(0, len(operators.mutations), size=count)
+    for index, mutate in enumerate(operators.mutations):
+        rows = mutated & (which == index)
+        children[rows] = mutate(children[rows], genes, rng)
+    return children
 
 
 class Evolutionary:
@@ -220,21 +244,9 @@ class Evolutionary:
         return self._proposals.fresh(found, count)
 
     def _bred(self, count: int) -> NDArray[np.int64]:
-        rng, settings = self._rng, self._settings
         living = self._living.codes
         mothers, fathers = living[self._mates(count)], living[self._mates(count)]
-        crossed = rng.random(count) < settings.crossover
-        mutated = ~crossed | (rng.random(count) < settings.mutation)
-        children = mothers.copy()
-        which = rng.integers(0, len(self._operators.crossovers), size=count)
-        for index, cross in enumerate(self._operators.crossovers):
-            rows = crossed & (which == index)
-            children[rows] = cross(mothers[rows], fathers[rows], rng)
-        which = rng.integers(0, len(self._operators.mutations), size=count)
-        for index, mutate in enumerate(self._operators.mutations):
-            rows = mutated & (which == index)
-            children[rows] = mutate(children[rows], self._genes, rng)
-        return children
+        return bred(mothers, fathers, self._operators, self._settings, self._genes, self._rng)
 
     def _mates(self, count: int) -> NDArray[np.int64]:
         if self._operators.mating is not None:

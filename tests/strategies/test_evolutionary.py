@@ -13,6 +13,9 @@ from automl.core.trial import Trial
 from automl.core.trial import TrialState
 from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.evolutionary import EvolutionSettings
+from automl.strategies.evolutionary import Operators
+from automl.strategies.evolutionary import bred
+from automl.strategies.operators.mutation import Genes
 from automl.strategies.random_search import RandomSearch
 from automl.testing.problems import additive_problem
 from automl.testing.problems import zdt1_problem
@@ -129,3 +132,16 @@ def test_least_violation_lives_when_nothing_is_feasible():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
         EvolutionSettings(**wrong)
+
+
+def test_a_child_of_equal_parents_differs_only_where_it_was_mutated():
+    synthetic = additive_problem(9)
+    space = synthetic.problem.space
+    parents = space.sample(np.random.default_rng(0), 200)
+    operators = Operators.standard(budgeted=False)
+    rng = np.random.default_rng(1)
+    faithful = EvolutionSettings(crossover=1.0, mutation=0.0)
+    assert (bred(parents, parents, operators, faithful, Genes.of(space), rng) == parents).all()
+    restless = EvolutionSettings(crossover=0.0)
+    changed = bred(parents, parents, operators, restless, Genes.of(space), rng) != parents
+    assert changed.any(axis=1).mean() > 0.8
