@@ -17,6 +17,7 @@ from automl.strategies.operators.acceptance import acceptance_order
 from automl.strategies.operators.level_swap import LevelCosts
 from automl.strategies.operators.level_swap import pinned_swap
 from automl.strategies.operators.mutation import Genes
+from automl.strategies.operators.mutation import gene_mutation
 from automl.strategies.operators.mutation import swap_mutation
 from automl.strategies.operators.selection import crowding_survival
 from automl.strategies.proposals import Proposals
@@ -42,6 +43,8 @@ __all__ = ["LevelSwap", "LevelSwapSettings"]
 _ROUNDS = 8
 # a swap that keeps the budget on paper may miss it by rounding
 _ROUNDING = 1e-9
+# share of children that change a single decision where costs are unknown: swaps alone cannot use up a budget
+_SINGLE = 0.25
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ class LevelSwap:
     With prices for the metric of a hard budget, children spend by these prices what the parent's own
     measurement leaves of the budget: swaps are matched by cost, the budget is kept nearly used, and a parent
     beyond it is lowered first. **Without such prices** (no tables, or no hard upper limit on a priced metric)
-    they are plain swaps of steps, as many up as down on average, and only selection keeps the budget. Of
-    several priced budgets the first is kept by the swaps, the others by selection. Where no hard budget names
-    one end of the front, each child's parent is drawn from the front.
+    they are plain swaps of steps, as many up as down on average, or for a quarter of them one changed
+    decision, and only selection keeps the budget. Of several priced budgets the first is kept by the swaps,
+    the others by selection. Where no hard budget names one end of the front, each child's parent is drawn
+    from the front.
 
     A child that is better than its parent (less violation, then the first objective, then the others) takes
     its place as soon as it is told; lambda is however many are asked for.
@@ -183,13 +187,15 @@ class LevelSwap:
     def _swapped(self, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         parents = self._parents.codes[rows]
         if self._costs is None:
-            return swap_mutation(parents, self._genes, self._rng, most=most)
+            swapped = swap_mutation(parents, self._genes, self._rng, most=most)
+            single = gene_mutation(parents, self._genes, self._rng, expected=0.0, steps=1.0)
+            return np.where(self._rng.random((len(parents), 1)) < _SINGLE, single, swapped)
         rounding = _ROUNDING * abs(self._pinned.limit) if self._pinned is not None else 0.0
-        swapped = [
+        children = [
             pinned_swap(code, self._costs, float(room) + rounding, self._rng, most=most)
             for code, room in zip(parents, self._room[rows], strict=True)
         ]
-        return np.array(swapped, dtype=np.int64).reshape(parents.shape)
+        return np.array(children, dtype=np.int64).reshape(parents.shape)
 
 
 def _pinned_budget(problem: Problem) -> Budget | None:

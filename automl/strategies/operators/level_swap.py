@@ -131,8 +131,8 @@ def pinned_swap(
 
     A number of swaps is drawn, small ones more often. Each raises one gene a level and then lowers others
     until the cost fits, or lowers one and then raises another by as much as fits; no gene moves twice. A code
-    that starts beyond its limit (``room`` negative) is only lowered, until it fits or nothing is left to lower.
-    A swap that the other genes cannot pay for is taken back, so the code may come back unchanged.
+    that starts beyond its limit (``room`` negative) is first lowered, until it fits or nothing is left to
+    lower. A swap that the other genes cannot pay for is taken back, so the code may come back unchanged.
 
     Args:
         code: (n_dimensions,).
