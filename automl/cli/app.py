@@ -21,6 +21,7 @@ from automl.cli.report import report
 from automl.cli.resume import resume
 from automl.cli.search import search
 from automl.cli.show import show
+from automl.cli.strategies import strategies
 from automl.core.errors import AutomlError
 
 __all__ = ["app", "main"]
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (search, resume, show, export, bench, doctor, report):
+for command in (search, resume, show, export, bench, doctor, strategies, report):
     app.command()(command)
 
 EXIT_BAD_INPUT = 2

@@ -54,7 +54,9 @@ def search(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="allow only these options (repeat)")
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="evolutionary, exact, random")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="evolutionary, exact, ...: see automl strategies")
+    ] = None,
     effort: Annotated[str | None, typer.Option(help="quick, standard or full")] = None,
     trials: Annotated[
         int | None, typer.Option(help="candidates evaluated, the untouched model included")

@@ -7,7 +7,7 @@ import pytest
 from automl.cli import app as module
 from automl.core.errors import ConfigError
 
-COMMANDS = ("search", "resume", "show", "export", "bench", "doctor", "report")
+COMMANDS = ("search", "resume", "show", "export", "bench", "doctor", "strategies", "report")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
