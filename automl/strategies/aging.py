@@ -161,7 +161,8 @@ class Aging:
         place = np.empty(n, dtype=np.int64)
         place[self._line(self._living.points, self._living.violations, n)] = np.arange(n)
         compared = self._rng.integers(0, n, size=(count, self._settings.sample))
-        return compared[np.arange(count), place[compared].argmin(axis=1)]
+        winners: NDArray[np.int64] = compared[np.arange(count), place[compared].argmin(axis=1)]
+        return winners
 
     def _children(self, count: int) -> NDArray[np.int64]:
         """Return up to ``count`` new codes, one gene from their parents unless those neighbours are known."""

@@ -17,12 +17,12 @@ from automl.testing.problems import additive_problem
 
 
 @cache
-def study():
-    """Return the module experiments/hawq/run.py, which reads the data and runs the strategies."""
-    path = Path(__file__).resolve().parents[2] / "experiments" / "hawq" / "run.py"
-    spec = importlib.util.spec_from_file_location("hawq_study", path)
+def study(name="run"):
+    """Return a module of experiments/hawq: ``run`` reads the data, ``strategies`` compares all strategies."""
+    path = Path(__file__).resolve().parents[2] / "experiments" / "hawq" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"hawq_{name}_study", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["hawq_study"] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -75,3 +75,36 @@ def test_evolution_from_random_candidates_comes_within_a_thousandth():
             value, _, spent = study().evolve(instance, seed, 20_000, stop_at=within)
             assert value <= within
             assert spent <= 20_000
+
+
+def small_instance(layers=6):
+    """Return an allocation problem of a few layers and its optimum."""
+    problem = additive_problem(layers, 2, seed=1).problem
+    instance = study().Instance("small", dict(problem.tables.unary), problem.budgets[0].limit, 0.0, 0.0)
+    return instance, study().solve_exact(instance)
+
+
+def test_a_row_of_the_comparison_has_the_gap_at_every_mark(monkeypatch):
+    comparison = study("strategies")
+    monkeypatch.setattr(comparison, "MARKS", (8, 40, 1000))
+    instance, optimum = small_instance()
+    # six layers of two options: 63 candidates, so the space is exhausted and its optimum is known
+    row = comparison.run_row("random", instance, optimum, 0, 60.0, False)
+    assert (row["spent"], row["ended"]) == (63, "exhausted")
+    gaps = [row["gaps"][m] for m in ("8", "40", "1000")]
+    assert gaps[-1] == 0.0
+    assert gaps == sorted(gaps, reverse=True)
+
+
+def test_a_row_that_runs_out_of_time_has_no_later_marks(monkeypatch):
+    comparison = study("strategies")
+    monkeypatch.setattr(comparison, "MARKS", (1, 500))
+    instance, optimum = small_instance(12)
+    row = comparison.run_row("random", instance, optimum, 0, 0.0, False)
+    assert (row["ended"], list(row["gaps"])) == ("time", ["1"])
+
+
+def test_gaps_are_summed_up_by_median_and_quartiles():
+    percent = study("strategies").percent
+    assert percent([0.05, 0.01, 0.02, 0.03, 0.04]) == "3 [2, 4]"
+    assert percent([None, None, 0.01]) == "inf [1, inf]"

@@ -59,7 +59,7 @@ class LevelCosts:
 
     def deltas(self, code: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return what the cost of ``code`` changes by when each option is taken alone, (n_options,)."""
-        change = self.unary - self.unary[self.starts + code][self.columns]
+        change: NDArray[np.float64] = self.unary - self.unary[self.starts + code][self.columns]
         for (i, j), values in self.pairwise.items():
             here = values[code[i], code[j]]
             at_i, at_j = self.starts[i], self.starts[j]
