@@ -14,11 +14,11 @@ from automl.core.errors import StrategyError
 from automl.core.rng import child_rng
 from automl.strategies.base import StrategyInfo
 from automl.strategies.operators.acceptance import acceptance_order
-from automl.strategies.operators.pinned_swap import LevelCosts
-from automl.strategies.operators.pinned_swap import pinned_swap
 from automl.strategies.operators.mutation import Genes
 from automl.strategies.operators.mutation import gene_mutation
 from automl.strategies.operators.mutation import swap_mutation
+from automl.strategies.operators.pinned_swap import LevelCosts
+from automl.strategies.operators.pinned_swap import pinned_swap
 from automl.strategies.operators.selection import crowding_survival
 from automl.strategies.proposals import Proposals
 from automl.strategies.rated import Rated

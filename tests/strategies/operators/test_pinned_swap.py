@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from automl.strategies.base import AdditiveTables
+from automl.strategies.operators.mutation import Genes
 from automl.strategies.operators.pinned_swap import LevelCosts
 from automl.strategies.operators.pinned_swap import pinned_swap
-from automl.strategies.operators.mutation import Genes
 from automl.testing.problems import additive_problem
 
 
