@@ -47,17 +47,18 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
     """Return the row of one run.
 
     ``gaps`` holds for each mark (best feasible - optimum) / abs(optimum), None where nothing feasible was
-    found; marks that the time limit cut off are absent. A strategy that has no more to propose keeps its gap.
+    found; marks that the limit on processor time cut off are absent. A strategy that has no more to propose
+    keeps its gap.
     """
     given = prices or strategy_class(name).info.needs_tables
-    start, best, spent, ended = time.perf_counter(), float("inf"), 0, "exhausted"
+    start, best, spent, ended = time.process_time(), float("inf"), 0, "exhausted"
     gaps: dict[str, float | None] = {}
     for spent, best in progress(name, instance, seed, MARKS[-1], batch=BATCH, give_tables=given):
         if spent in MARKS:
             gaps[str(spent)] = gap(best, optimum)
         if spent == MARKS[-1]:
             ended = "evaluations"
-        elif time.perf_counter() - start > seconds:
+        elif time.process_time() - start > seconds:
             ended = "time"
             break
     if ended == "exhausted":
@@ -70,7 +71,7 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
         "gaps": gaps,
         "spent": spent,
         "ended": ended,
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(time.process_time() - start, 2),
     }
 
 
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a strategy to run; all when absent")
     parser.add_argument("--problem", default="", help="run problems whose name contains this")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=900.0, help="time limit of one row")
+    parser.add_argument("--seconds", type=float, default=900.0, help="limit of one row in processor time")
     parser.add_argument("--prices", action="store_true")
     parser.add_argument("--table", action="store_true", help="print what is there and run nothing")
     arguments = parser.parse_args()
