@@ -92,6 +92,7 @@ class EvolutionSettings:
         pressure: members a tournament compares.
         screen: children drawn per child proposed when the problem can predict; the predicted best are kept.
             1 proposes every child as it comes.
+        start: proposals, seeds included, before the first child is bred; as many as the population when None.
 
     Raises:
         StrategyError: a number is out of range.
@@ -102,12 +103,14 @@ class EvolutionSettings:
     mutation: float = 0.7
     pressure: int = 2
     screen: int = 4
+    start: int | None = None
 
     def __post_init__(self) -> None:
-        if self.population < 2 or self.pressure < 1 or self.screen < 1:
+        at_least_one = (self.pressure, self.screen, 1 if self.start is None else self.start)
+        if self.population < 2 or min(at_least_one) < 1:
             raise StrategyError(
-                f"population must be at least 2 and pressure and screen at least 1; got {self.population}, "
-                f"{self.pressure}, {self.screen}"
+                "population must be at least 2 and pressure, screen and start at least 1; got "
+                f"{self.population}, {self.pressure}, {self.screen}, {self.start}"
             )
         if not (0 <= self.crossover <= 1 and 0 <= self.mutation <= 1):
             raise StrategyError(
@@ -188,7 +191,8 @@ class Evolutionary:
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
         codes = self._proposals.seeds(count)
-        start = self._settings.population - self._asked - len(codes)
+        begun = self._settings.start or self._settings.population
+        start = begun - self._asked - len(codes)
         if len(codes) < count and len(self._living) and start < count - len(codes):
             drawn = self._proposals.random(self._rng, max(start, 0))
             codes = np.concatenate([codes, drawn])
@@ -200,11 +204,7 @@ class Evolutionary:
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Let complete trials join the population, then let the best survive."""
-        told = self._proposals.read(trials)
-        if len(told):
-            joined = self._living.joined(told).latest()
-            live = self._operators.survival(joined.points, joined.violations, self._settings.population)
-            self._living = joined.take(live)
+        self._join(self._proposals.read(trials))
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -228,6 +228,12 @@ class Evolutionary:
         self._asked = int(state["asked"])
         self._proposals.restore(state["seen"])
         self._living = Rated.from_state(self._problem, state)
+
+    def _join(self, told: Rated) -> None:
+        if len(told):
+            joined = self._living.joined(told).latest()
+            live = self._operators.survival(joined.points, joined.violations, self._settings.population)
+            self._living = joined.take(live)
 
     def _children(self, count: int) -> NDArray[np.int64]:
         """Return up to ``count`` new codes bred from the living; fewer when they keep hitting known codes."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from automl.core.budget import Budget
     from automl.strategies.base import Problem
 
-__all__ = ["predicted_ratings"]
+__all__ = ["hard_excess", "predicted_ratings"]
 
 
 def predicted_ratings(
@@ -28,11 +31,26 @@ def predicted_ratings(
     if problem.predict is None:
         return None
     points = np.asarray(problem.predict(codes), dtype=np.float64)
-    violations = np.zeros(len(codes))
-    metrics = [o.metric for o in problem.objectives]
-    for budget in problem.budgets:
+    excess = hard_excess(points, [o.metric for o in problem.objectives], problem.budgets)
+    return points, np.maximum(excess, 0.0).sum(axis=1)
+
+
+def hard_excess(
+    values: NDArray[np.float64], metrics: Sequence[str], budgets: Sequence[Budget]
+) -> NDArray[np.float64]:
+    """Return by which fraction of its limit each hard budget is exceeded; negative below the limit.
+
+    Args:
+        values: (n, n_metrics), minimized.
+        metrics: what the columns of ``values`` are; budgets on others are left out.
+        budgets: resolved.
+
+    Returns:
+        Shape (n, n_hard budgets on ``metrics``).
+    """
+    columns = []
+    for budget in budgets:
         if budget.hard and budget.metric in metrics:
             limit = -budget.limit if budget.at_least else budget.limit
-            over = points[:, metrics.index(budget.metric)] - limit
-            violations += np.maximum(over, 0.0) / (abs(limit) or 1.0)
-    return points, violations
+            columns.append((values[:, list(metrics).index(budget.metric)] - limit) / (abs(limit) or 1.0))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))

@@ -90,6 +90,10 @@ STRATEGIES: dict[str, StrategyRow] = {
         "automl.strategies.controller:Reinforce",
         "the controller's policy trained by REINFORCE with a moving baseline",
     ),
+    "surrogate": StrategyRow(
+        "automl.strategies.surrogate:Surrogate",
+        "evolution screened by prices plus a learned residual, used only while it predicts better",
+    ),
     "optuna:tpe": StrategyRow(_OPTUNA, "Optuna's TPESampler"),
     "optuna:gp": StrategyRow(
         _OPTUNA, "Optuna's GPSampler; half a second a proposal at 10 dimensions, 6 at 200, 25 at 500"

@@ -127,7 +127,8 @@ def test_least_violation_lives_when_nothing_is_feasible():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"population": 1}, {"pressure": 0}, {"screen": 0}, {"crossover": 1.5}, {"mutation": -0.1}]
+    "wrong",
+    [{"population": 1}, {"pressure": 0}, {"screen": 0}, {"start": 0}, {"crossover": 1.5}, {"mutation": -0.1}],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
@@ -145,3 +146,13 @@ def test_a_child_of_equal_parents_differs_only_where_it_was_mutated():
     restless = EvolutionSettings(crossover=0.0)
     changed = bred(parents, parents, operators, restless, Genes.of(space), rng) != parents
     assert changed.any(axis=1).mean() > 0.8
+
+
+def test_breeding_begins_after_the_start():
+    synthetic = additive_problem(9)
+    opening = {}
+    for start in (8, 16):
+        strategy = Evolutionary(synthetic.problem, settings=EvolutionSettings(start=start))
+        opening[start] = run_strategy(strategy, synthetic, 24)
+    assert opening[8][:8] == opening[16][:8]
+    assert opening[8][8:16] != opening[16][8:16]

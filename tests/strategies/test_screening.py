@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from automl.core.budget import Budget
+from automl.strategies.screening import hard_excess
 from automl.strategies.screening import predicted_ratings
 from automl.testing.problems import additive_problem
 
@@ -32,3 +33,16 @@ def test_a_budget_from_below_is_a_budget_on_the_negated_metric():
 
 def test_without_prediction_there_are_no_ratings():
     assert predicted_ratings(additive_problem(5).problem, np.zeros((1, 5), dtype=np.int64)) is None
+
+
+def test_excess_is_signed_and_leaves_out_soft_budgets_and_other_metrics():
+    budgets = (
+        Budget("size", "size_bytes", 10.0),
+        Budget("soft", "kl", 1.0, hard=False),
+        Budget("elsewhere", "latency_ms", 1.0),
+        Budget("floor", "accuracy", 0.5, at_least=True),
+    )
+    values = np.array([[1.0, 12.0, -0.6], [2.0, 5.0, -0.4]])
+    excess = hard_excess(values, ("kl", "size_bytes", "accuracy"), budgets)
+    assert np.allclose(excess, [[0.2, -0.2], [-0.5, 0.2]])
+    assert hard_excess(values, ("kl", "size_bytes", "accuracy"), ()).shape == (2, 0)

@@ -1,0 +1,277 @@
+"""The learned prediction of every metric a search compares: plain prediction plus learned residual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+
+from automl.core.errors import StrategyError
+from automl.strategies.calibration import CalibrationRecord
+from automl.strategies.surrogate_math import KernelShape
+from automl.strategies.surrogate_math import best_shape
+from automl.strategies.surrogate_math import line
+from automl.strategies.surrogate_math import regress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from automl.strategies.base import Problem
+    from automl.strategies.surrogate_math import Regression
+
+__all__ = ["MetricModel", "ModelSettings", "SurrogateModel", "compared_metrics", "plain_predictions"]
+
+#: Codes priced at once: their number times the dimensions is what is held in memory.
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How the model learns.
+
+    Args:
+        fewest: trials before the first fit.
+        shaped: trials, the latest, that the kernel's shape is chosen on.
+        growth: the shape is chosen again when there are this many times as many trials as the last time.
+        sharpen: trials before relevances follow the effects found where prices offer relevances to start
+            from; with fewer the marginal likelihood is deceived by them.
+
+    Raises:
+        StrategyError: a number is out of range.
+    """
+
+    fewest: int = 8
+    shaped: int = 256
+    growth: float = 1.25
+    sharpen: int = 48
+
+    def __post_init__(self) -> None:
+        if self.fewest < 4 or self.shaped < self.fewest or self.growth <= 1:
+            raise StrategyError(
+                "fewest must be at least 4, shaped at least as many and growth above 1; got "
+                f"{self.fewest}, {self.shaped}, {self.growth}"
+            )
+
+
+def compared_metrics(problem: Problem) -> tuple[str, ...]:
+    """Return the objectives and the metrics of the other hard budgets, in that order."""
+    objectives = [o.metric for o in problem.objectives]
+    return tuple(dict.fromkeys([*objectives, *(b.metric for b in problem.budgets if b.hard)]))
+
+
+def plain_predictions(problem: Problem, codes: NDArray[np.int64]) -> list[NDArray[np.float64] | None]:
+    """Return for each compared metric what the problem itself predicts of ``codes``, (n,), or None."""
+    found: dict[str, NDArray[np.float64]] = {}
+    if problem.predict is not None:
+        predicted = np.asarray(problem.predict(codes), dtype=np.float64)
+        found = {o.metric: column for o, column in zip(problem.objectives, predicted.T, strict=True)}
+        if problem.tables is not None:
+            others = [m for m in compared_metrics(problem) if m not in found and m in problem.tables.unary]
+            found |= {m: problem.tables.predict(m, codes) for m in others}
+    return [found.get(m) for m in compared_metrics(problem)]
+
+
+def priced_relevance(problem: Problem) -> list[NDArray[np.float64] | None]:
+    """Return for each compared metric how far each decision moves the plain prediction, summing to 1.
+
+    Each option is tried alone in the untouched model. None without prediction or where nothing moves it.
+    """
+    space = problem.space
+    owner = np.repeat(np.arange(len(space)), space.cardinalities)
+    option = np.concatenate([np.arange(c) for c in space.cardinalities])
+    predicted: list[list[NDArray[np.float64]]] = [[] for _ in compared_metrics(problem)]
+    for start in range(0, len(owner), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        codes = np.tile(space.default_code, (len(owner[rows]), 1))
+        codes[np.arange(len(codes)), owner[rows]] = option[rows]
+        for column, values in enumerate(plain_predictions(problem, codes)):
+            if values is not None:
+                predicted[column].append(values)
+    found: list[NDArray[np.float64] | None] = []
+    for parts in predicted:
+        values = np.concatenate(parts) if parts else np.zeros(len(owner))
+        spread = np.array([values[owner == d].std() for d in range(len(space))])
+        found.append(spread / spread.sum() if spread.sum() > 0 else None)
+    return found
+
+
+class MetricModel:
+    """One metric: a line on the plain prediction (a mean where there is none) plus a Gaussian process.
+
+    Args:
+        metric: its name.
+        n_dimensions: of the codes.
+        priced: whether there is a plain prediction.
+        relevance: see :func:`priced_relevance`; decisions are even when None.
+        settings: how it learns.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        n_dimensions: int,
+        *,
+        priced: bool,
+        relevance: NDArray[np.float64] | None,
+        settings: ModelSettings,
+    ) -> None:
+        self._settings = settings
+        even = np.full(n_dimensions, 1.0 / n_dimensions)
+        self._starts = [even] if relevance is None else [even, relevance]
+        self.record = CalibrationRecord.empty(metric, "the plain prediction" if priced else "the mean")
+        self._shape: KernelShape | None = None
+        self._line = (0.0, 0.0, 0.0)
+        self._scale = (0.0, 1.0)
+        self._regression: Regression | None = None
+
+    def learn(
+        self,
+        codes: NDArray[np.int64],
+        base: NDArray[np.float64] | None,
+        truth: NDArray[np.float64],
+        *,
+        reshape: bool,
+    ) -> None:
+        """Fit to ``truth`` (n,) of ``codes``, (n, n_dimensions), whose plain prediction is ``base``, (n,)."""
+        self._line = line(base, truth)
+        varies = base is not None and base.std() > 0
+        self._scale = (float(base.mean()), float(base.std())) if base is not None and varies else (0.0, 0.0)
+        design = self._design(base, len(codes))
+        if reshape or self._shape is None:
+            latest = slice(-self._settings.shaped, None)
+            few = len(self._starts) > 1 and len(codes) < self._settings.sharpen
+            steps = 0 if few else 2
+            self._shape = best_shape(codes[latest], truth[latest], design[latest], self._starts, steps=steps)
+        self._regression = regress(codes, truth, design, self._shape)
+
+    def judge(
+        self, codes: NDArray[np.int64], base: NDArray[np.float64] | None, truth: NDArray[np.float64]
+    ) -> None:
+        """Record what is predicted of ``codes`` beside ``truth`` (n,), which was not learned from yet."""
+        if self._regression is not None and len(codes):
+            mean, spread = self._regression.predict(codes, self._design(base, len(codes)))
+            self.record = self.record.told(truth, mean, spread, self._plain(base, len(codes)))
+
+    def predict(
+        self, codes: NDArray[np.int64], base: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation, both (n,), of the process while it holds, else of the line."""
+        if self.record.holds and self._regression is not None:
+            return self._regression.predict(codes, self._design(base, len(codes)))
+        return self._plain(base, len(codes)), np.full(len(codes), self._line[2])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a fit does not find again from the trials, as plain JSON."""
+        shape = self._shape
+        saved = None if shape is None else [shape.weights.tolist(), list(shape.mix), shape.noise]
+        return {"record": self.record.state, "shape": saved}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set :attr:`state`; :meth:`learn` without reshaping completes it."""
+        self.record = CalibrationRecord.from_state(self.record.metric, self.record.baseline, state["record"])
+        self._shape, self._regression = None, None
+        if state["shape"] is not None:
+            weights, mix, noise = state["shape"]
+            self._shape = KernelShape(np.array(weights, dtype=np.float64), tuple(mix), float(noise))
+
+    def _plain(self, base: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
+        intercept, slope, _ = self._line
+        return np.full(n, intercept) if base is None else intercept + slope * base
+
+    def _design(self, base: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
+        mean, spread = self._scale
+        if base is None or spread == 0:
+            return np.ones((n, 1))
+        return np.stack([np.ones(n), (base - mean) / spread], axis=1)
+
+
+class SurrogateModel:
+    """Predicts every compared metric from what was told, and says how far to trust it.
+
+    A metric's learned prediction counts only while it beats the line on the plain prediction, or the mean, on
+    trials that were predicted before they were told.
+
+    Args:
+        problem: gives the metrics and the plain predictions.
+        settings: see :class:`ModelSettings`; its defaults when None.
+    """
+
+    def __init__(self, problem: Problem, settings: ModelSettings | None = None) -> None:
+        self._problem = problem
+        self._settings = settings or ModelSettings()
+        #: What the columns of values are.
+        self.metrics = compared_metrics(problem)
+        plain = plain_predictions(problem, problem.space.default_code[None])
+        self._models = [
+            MetricModel(
+                metric,
+                len(problem.space),
+                priced=base is not None,
+                relevance=relevance,
+                settings=self._settings,
+            )
+            for metric, base, relevance in zip(self.metrics, plain, priced_relevance(problem), strict=True)
+        ]
+        self._shaped_at = 0
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the learned prediction of any metric counts."""
+        return any(model.record.holds for model in self._models)
+
+    @property
+    def report(self) -> list[dict[str, Any]]:
+        """Calibration and switch of every metric, see :attr:`CalibrationRecord.report`."""
+        return [model.record.report for model in self._models]
+
+    def judge(self, codes: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Hold predictions of ``codes`` against ``values``, (n, n_metrics); to be called before learning."""
+        for model, base, truth in zip(
+            self._models, plain_predictions(self._problem, codes), values.T, strict=True
+        ):
+            model.judge(codes, base, truth)
+
+    def learn(self, codes: NDArray[np.int64], values: NDArray[np.float64], told: int) -> None:
+        """Fit to all that is remembered.
+
+        Args:
+            codes: (n, n_dimensions).
+            values: (n, n_metrics), minimized.
+            told: trials told so far, forgotten ones included.
+        """
+        if len(codes) < self._settings.fewest:
+            return
+        reshape = told >= self._shaped_at * self._settings.growth
+        self._shaped_at = told if reshape else self._shaped_at
+        self._fit(codes, values, reshape=reshape)
+
+    def predict(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return means and standard deviations of the compared metrics, both (n, n_metrics), minimized."""
+        plain = plain_predictions(self._problem, codes)
+        columns = [m.predict(codes, base) for m, base in zip(self._models, plain, strict=True)]
+        return np.stack([c[0] for c in columns], axis=1), np.stack([c[1] for c in columns], axis=1)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Plain JSON; the fits are found again from the trials."""
+        return {"shaped_at": self._shaped_at, "metrics": [model.state for model in self._models]}
+
+    def restore(
+        self, state: Mapping[str, Any], codes: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> None:
+        """Set :attr:`state` and fit to what was remembered with it."""
+        self._shaped_at = int(state["shaped_at"])
+        for model, saved in zip(self._models, state["metrics"], strict=True):
+            model.restore(saved)
+        if self._shaped_at:
+            self._fit(codes, values, reshape=False)
+
+    def _fit(self, codes: NDArray[np.int64], values: NDArray[np.float64], *, reshape: bool) -> None:
+        plain = plain_predictions(self._problem, codes)
+        for model, base, truth in zip(self._models, plain, values.T, strict=True):
+            model.learn(codes, base, truth, reshape=reshape)
