@@ -92,7 +92,8 @@ class EvolutionSettings:
         pressure: members a tournament compares.
         screen: children drawn per child proposed when the problem can predict; the predicted best are kept.
             1 proposes every child as it comes.
-        start: proposals, seeds included, before the first child is bred; as many as the population when None.
+        start: candidates, seeds and those from elsewhere included, before the first child is bred; as many as
+            the population when None.
 
     Raises:
         StrategyError: a number is out of range.
@@ -145,11 +146,11 @@ def bred(
 class Evolutionary:
     """NSGA-II with Deb's constrained dominance, steady state.
 
-    The first proposals are the problem's seeds and random candidates up to the size of the population; after
-    that children of the living. Every told trial joins the population at once and the survivors are chosen,
-    so ``ask`` may be called with any count and trials may come late, failed or from elsewhere. Complete ones
-    that lack an objective or a budget's metric (a cheap fidelity that skips timing) are only remembered as
-    proposed; a candidate told again replaces its former values.
+    The first proposals are the problem's seeds and random candidates up to the size of the population, what
+    is known from elsewhere included; after that children of the living. Every told trial joins the population
+    at once and the survivors are chosen, so ``ask`` may be called with any count and trials may come late,
+    failed or from elsewhere. Complete ones that lack an objective or a budget's metric (a cheap fidelity that
+    skips timing) are only remembered as proposed; a candidate told again replaces its former values.
 
     Args:
         problem: objectives and hard budgets decide; ``predict`` screens children when present.
@@ -192,7 +193,7 @@ class Evolutionary:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
         codes = self._proposals.seeds(count)
         begun = self._settings.start or self._settings.population
-        start = begun - self._asked - len(codes)
+        start = begun - max(self._asked, len(self._living)) - len(codes)
         if len(codes) < count and len(self._living) and start < count - len(codes):
             drawn = self._proposals.random(self._rng, max(start, 0))
             codes = np.concatenate([codes, drawn])

@@ -101,6 +101,17 @@ class RunningReward:
             )
         return rewards, fixed
 
+    def again(
+        self,
+        points: NDArray[np.float64],
+        excess: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        failed: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Return the rewards of episodes that were taken in before, by the statistics of now, (n,)."""
+        moments = (self._mean, self._variance)
+        return self._formed(points, excess, weights, failed, moments, self._exponent)
+
     @property
     def exponent(self) -> float:
         """The hard budgets' current exponent."""

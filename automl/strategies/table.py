@@ -12,6 +12,7 @@ from automl.core.errors import StrategyError
 from automl.core.errors import unknown_name
 from automl.strategies.base import Strategy
 from automl.strategies.base import StrategyInfo
+from automl.strategies.middleware import LegalOnly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,10 @@ STRATEGIES: dict[str, StrategyRow] = {
     "surrogate": StrategyRow(
         "automl.strategies.surrogate:Surrogate",
         "evolution screened by prices plus a learned residual, used only while it predicts better",
+    ),
+    "portfolio": StrategyRow(
+        "automl.strategies.portfolio:Portfolio",
+        "several strategies race on one history; shares follow hypervolume gained per second",
     ),
     "optuna:tpe": StrategyRow(_OPTUNA, "Optuna's TPESampler"),
     "optuna:gp": StrategyRow(
@@ -177,7 +182,7 @@ def strategy_class(name: str) -> type[Strategy]:
 
 
 def make_strategy(name: str, problem: Problem) -> Strategy:
-    """Return a new strategy for ``problem``.
+    """Return a new strategy for ``problem``; a plug-in's proposals are checked against the space.
 
     Raises:
         StrategyError: unknown name, or the strategy needs prices that the problem does not have.
@@ -188,4 +193,5 @@ def make_strategy(name: str, problem: Problem) -> Strategy:
             f"strategy '{name}' needs additive prices (sensitivity and latency tables) and the problem has "
             "none; price the options first or use --strategy evolutionary"
         )
-    return found(problem)
+    strategy = found(problem)
+    return LegalOnly(strategy, problem) if name in _plug_ins() else strategy

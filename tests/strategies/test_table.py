@@ -7,10 +7,19 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from automl.core.candidate import Candidate
 from automl.core.errors import StrategyError
 from automl.strategies import table
 from automl.strategies.base import Strategy
+from automl.strategies.random_search import RandomSearch
 from automl.testing.problems import additive_problem
+
+
+class Astray(RandomSearch):
+    """Proposes options that do not exist."""
+
+    def ask(self, count):
+        return [Candidate.of({f"level:site{i:04d}": 9 for i in range(4)})]
 
 
 @pytest.mark.parametrize("name", table.STRATEGIES)
@@ -68,6 +77,13 @@ def test_plug_ins_are_listed_and_built(monkeypatch):
     assert "mine" in table.list_strategies()
     strategy = table.make_strategy("mine", additive_problem(4).problem)
     assert len(strategy.ask(3)) == 3
+
+
+def test_a_plug_in_that_leaves_the_space_is_named(monkeypatch):
+    monkeypatch.setattr(table, "entry_points", plug_in("tests.strategies.test_table:Astray"))
+    strategy = table.make_strategy("mine", additive_problem(4).problem)
+    with pytest.raises(StrategyError, match="strategy random left the search space"):
+        strategy.ask(1)
 
 
 @pytest.mark.parametrize("path", ["no_such_package:Class", "automl.strategies.exact:Nothing"])
