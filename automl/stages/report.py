@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from automl.core.candidate import Candidate
-    from automl.engine import SearchOutcome
+    from automl.core.outcome import SearchOutcome
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
     from automl.stages.prepare import Workbench

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from automl.core.dominance import nondominated_mask
 from automl.core.objective import losses
+from automl.core.outcome import Event
+from automl.core.outcome import EventKind
+from automl.core.outcome import StopReason
+from automl.core.outcome import StopRule
 from automl.core.rng import child_seed
-from automl.engine import Event
-from automl.engine import EventKind
 from automl.engine import SearchRun
-from automl.engine import StopReason
-from automl.engine import StopRule
 from automl.engine import run_search
 from automl.ledger import Ledger
 from automl.stages.answer import Answer
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from automl.config import SearchConfig
     from automl.core.objective import Objective
-    from automl.engine import SearchOutcome
+    from automl.core.outcome import SearchOutcome
     from automl.stages.confirm import Confirmation
     from automl.stages.events import Listener
     from automl.stages.prepare import Workbench
