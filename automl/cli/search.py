@@ -31,7 +31,9 @@ EXIT_INTERRUPTED = 130
 def search(
     model: Annotated[
         str | None,
-        typer.Argument(help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"),
+        typer.Argument(
+            metavar="MODEL", help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None,

@@ -124,13 +124,6 @@ def test_a_search_without_a_model(shell):
     refused(shell("search"), "model")
 
 
-def test_an_option_that_does_not_exist_names_the_nearest(shell):
-    said = shell("search", "m", "--bugdet", "latency=5ms")
-    assert said.code == 2
-    assert "--budget" in said.err
-    assert "Traceback" not in said.err
-
-
 def npz(path: Path, **arrays: np.ndarray) -> Path:
     np.savez(path, **arrays)
     return path
