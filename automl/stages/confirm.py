@@ -25,6 +25,7 @@ from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
 from automl.stages.prepare import timing_inputs
+from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
 from automl.targets.qdq import apply_plan
 from automl.transforms.materialize import materialize
@@ -132,29 +133,9 @@ class _Confirmer:
         """Return where the candidate's artifact lies."""
         return self.bench.folder / "models" / member_id(candidate)
 
-    def repaired(self, candidate: Candidate) -> QuantizationPlan:
-        """Return the candidate's plan after repair, or the plain one when repair does not lower its error.
-
-        Both are judged on calibration samples, as deployed, by the squared error of the outputs.
-        """
-        plain = self.evaluator.plan(candidate)
-        if not plain.weights:
-            return plain
-        calibration = self.bench.data.calibration
-        fixed = self.bench.quantizer.repair(plain, calibration)
-        held = calibration.take(slice(max(0, len(calibration) - PARITY_SAMPLES), None))
-        exact = self.evaluator.predict(self.evaluator.reference_file, "f32", held)
-        errors = []
-        for plan in (plain, fixed):
-            file = self.evaluator.write(candidate, plan)
-            outputs = self.evaluator.predict(file, plan.float_type, held)
-            file.unlink()
-            errors.append(sum(float(np.mean((o - e) ** 2)) for o, e in zip(outputs, exact, strict=True)))
-        return fixed if errors[1] <= errors[0] else plain
-
     def build(self, candidate: Candidate, *, repair: bool) -> Path:
         """Write the candidate's artifact, reload it, and return the file of the reloaded graph."""
-        plan = self.repaired(candidate) if repair else self.evaluator.plan(candidate)
+        plan = repaired_plan(self.evaluator, candidate) if repair else self.evaluator.plan(candidate)
         self.plans[candidate.digest] = plan
         self.save(candidate, self.evaluator.counts(candidate), {})
         artifact = load_artifact(self.folder(candidate))

@@ -31,6 +31,19 @@ def test_int8_is_smaller_and_close_and_two_bits_are_not_close(evaluator):
     assert two["kl"].value > 10 * int8["kl"].value
 
 
+def test_quality_is_measured_once_and_then_taken_from_the_cache(evaluator, monkeypatch):
+    candidate = evaluator.bench.space.uniform("precision", "w6a8")
+    first = evaluator.evaluate(candidate, Fidelity.FULL, ("quality",))
+
+    def refuse(*arguments):
+        raise AssertionError("predicted although the quality was stored")
+
+    monkeypatch.setattr(evaluator, "predict", refuse)
+    assert evaluator.evaluate(candidate, Fidelity.FULL, ("quality",)) == first
+    with pytest.raises(AssertionError, match="predicted"):
+        evaluator.evaluate(candidate, Fidelity.SUBSET, ("quality",))
+
+
 def test_work_returns_json_of_the_stage_asked_for(evaluator):
     candidate = evaluator.bench.space.default
     payload = {"candidate": candidate.as_dict, "fidelity": "subset", "seed": 0, "stage": "latency"}
