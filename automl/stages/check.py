@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["check_config", "check_measured", "check_sites"]
 
 #: Metrics that every candidate of every task has.
-_ALWAYS = frozenset({"latency_ms", "size_bytes", "weight_bits", "macs", "bops", "drop"})
+_ALWAYS = frozenset({"latency_ms", "size_bytes", "memory_bytes", "weight_bits", "macs", "bops", "drop"})
 
 #: What the quality of a task adds.
 _BY_TASK = {

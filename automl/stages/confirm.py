@@ -21,6 +21,8 @@ from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import losses
 from automl.core.trial import TrialState
+from automl.evaluators.memory import CONFIRM_PROCESSES
+from automl.evaluators.memory import measure_memory
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
@@ -51,6 +53,9 @@ __all__ = ["Confirmation", "choose_finalists", "confirm"]
 
 #: Samples on which the deployed model is compared with the simulated one.
 PARITY_SAMPLES = 32
+
+#: Metrics whose budgets are judged at the upper end of the interval.
+JUDGED_HIGH = ("latency_ms", "memory_bytes")
 
 #: Further rounds of finalists when none of the first meets the hard budgets.
 EXTRA_ROUNDS = 2
@@ -218,12 +223,10 @@ def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
 
 
 def conservative(measurement: Measurement) -> Measurement:
-    """Return the measurement with the latency at the upper end of its interval, for judging budgets."""
-    if "latency_ms" not in measurement:
-        return measurement
-    latency = measurement["latency_ms"]
-    high = Metric(latency.high, latency.unit, n=latency.n)
-    return Measurement({**measurement.metrics, "latency_ms": high}, measurement.facts)
+    """Return the measurement with latency and memory at the upper end of their intervals, for budgets."""
+    found = {name: measurement[name] for name in JUDGED_HIGH if name in measurement}
+    high = {name: Metric(m.high, m.unit, n=m.n) for name, m in found.items()}
+    return Measurement({**measurement.metrics, **high}, measurement.facts)
 
 
 class _Sitting:
@@ -298,6 +301,11 @@ class _Sitting:
                 }
             )
             whole = evaluator.counts(candidate).merged(quality).merged(latency)
+            if evaluator.limits_memory:
+                inputs = timing_inputs(bench)
+                whole = whole.merged(
+                    measure_memory(bench.target, file, float_type, inputs, processes=CONFIRM_PROCESSES)
+                )
             folder = self._confirmer.folder(candidate)
             if folder.exists():
                 size = Metric(load_artifact(folder).size_bytes, "B")
@@ -363,7 +371,7 @@ def confirm(
         failed.extend(sitting.failed)
         if any(m.feasible or not _broken_hard(m, resolved) for m in found):
             break
-        wanted = [replace(b, limit=b.limit * 0.97) if b.metric == "latency_ms" else b for b in wanted]
+        wanted = [replace(b, limit=b.limit * 0.97) if b.metric in JUDGED_HIGH else b for b in wanted]
     if trial0 is None:
         raise EvaluationError(
             "no candidate could be measured, so there is nothing to confirm; see the failed trials"

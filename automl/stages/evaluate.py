@@ -13,6 +13,7 @@ from automl.core.measurement import Metric
 from automl.core.trial import Fidelity
 from automl.evaluators.compute import bops
 from automl.evaluators.latency import LatencyMeter
+from automl.evaluators.memory import measure_memory
 from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
 from automl.evaluators.size import size_bytes
@@ -36,6 +37,13 @@ __all__ = ["CandidateEvaluator", "work"]
 
 #: Samples of the evaluation set used at subset fidelity.
 SUBSET = 64
+
+#: What each kind of job measures; memory disturbs no other job and is disturbed by none.
+PARTS = {
+    "all": ("quality", "latency", "memory"),
+    "quality": ("quality", "memory"),
+    "latency": ("latency",),
+}
 
 #: Samples predicted at a time.
 PREDICT_BATCH = 8
@@ -156,13 +164,31 @@ class CandidateEvaluator:
         _, float_type = assignment_of(candidate, self.bench.space)
         return self.meter.measure(file, float_type, repeats=self.bench.config.spend.repeats)
 
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a budget needs the memory, which costs every candidate a few processes."""
+        return any(b.metric == "memory_bytes" for b in self.bench.config.budgets)
+
+    def memory(self, candidate: Candidate, file: Path) -> Measurement:
+        """Return what serving a written graph holds resident, from the cache when another run measured it."""
+        bench = self.bench
+        settings = [repr(bench.target.info()), repr(bench.target.rules), bench.config.batch]
+        key = ["memory", __version__, *bench.key, candidate.digest, *settings]
+        stored = bench.cache.get(key)
+        if isinstance(stored, dict):
+            return Measurement.from_json(stored)
+        _, float_type = assignment_of(candidate, bench.space)
+        measured = measure_memory(bench.target, file, float_type, timing_inputs(bench))
+        bench.cache.put(key, measured.to_json())
+        return measured
+
     def discard(self, file: Path) -> None:
         """Delete a written graph, except the untouched model's."""
         if file != self._reference_file:
             file.unlink(missing_ok=True)
 
     def evaluate(self, candidate: Candidate, fidelity: Fidelity, parts: tuple[str, ...]) -> Measurement:
-        """Return the measurement of ``parts``, a subset of ``quality`` and ``latency``.
+        """Return the measurement of ``parts``: ``quality``, ``latency``, and ``memory`` when it is limited.
 
         Raises:
             EvaluationError: the candidate could not be built or run; the text is the reason.
@@ -174,13 +200,15 @@ class CandidateEvaluator:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
             if "latency" in parts:
                 measured = measured.merged(self.latency(candidate, file))
+            if "memory" in parts and self.limits_memory:
+                measured = measured.merged(self.memory(candidate, file))
         finally:
             self.discard(file)
         return measured
 
 
 def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate a job's ``candidate`` at ``fidelity``; ``stage`` is quality, latency or all.
+    """Evaluate a job's ``candidate`` at ``fidelity``; ``stage`` is one of :data:`PARTS`.
 
     Returns:
         The measurement as plain JSON.
@@ -188,7 +216,6 @@ def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, An
     Raises:
         EvaluationError: the candidate could not be built or run.
     """
-    stage = payload["stage"]
-    parts = ("quality", "latency") if stage == "all" else (stage,)
     candidate = Candidate.of(payload["candidate"])
+    parts = PARTS[payload["stage"]]
     return evaluator.evaluate(candidate, Fidelity(payload["fidelity"]), parts).to_json()

@@ -36,11 +36,12 @@ SEEDS_PER_FLOAT = 6
 
 
 def objectives_of(bench: Workbench) -> tuple[Objective, ...]:
-    """Return the axes of the front: quality, latency, and size when bytes or bits are limited."""
+    """Return the axes of the front: quality, latency, and size and memory when they are limited."""
     quality = Objective(primary_metric(bench.model.task, bench.data.labelled))
     limited = {b.metric for b in bench.config.budgets}
     size = [Objective(m) for m in ("size_bytes", "weight_bits", "bops") if m in limited]
-    return (quality, Objective("latency_ms"), *size[:1])
+    memory = [Objective("memory_bytes")] if "memory_bytes" in limited else []
+    return (quality, Objective("latency_ms"), *size[:1], *memory)
 
 
 def uniform_candidates(space: SearchSpace) -> list[tuple[str, Candidate]]:
@@ -114,15 +115,21 @@ def additive_tables(
 def predictor(
     bench: Workbench, prices: Prices, tables: AdditiveTables, objectives: tuple[Objective, ...]
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-    """Return codes -> minimized predicted objectives, latency by the model itself."""
+    """Return codes -> minimized predicted objectives, latency by the model itself.
+
+    What has no price is NaN: memory is measured and not added up, because runtimes unpack, convert and copy
+    weights as they like.
+    """
 
     def predict(codes: NDArray[np.int64]) -> NDArray[np.float64]:
         columns = []
         for objective in objectives:
             if objective.metric == "latency_ms" and prices.latency is not None:
                 columns.append(prices.latency.predict_codes(bench.space, codes)[0])
-            else:
+            elif objective.metric in tables.unary:
                 columns.append(tables.predict(objective.metric, codes))
+            else:
+                columns.append(np.full(len(codes), np.nan))
         return np.stack(columns, axis=1)
 
     return predict

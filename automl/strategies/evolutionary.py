@@ -286,12 +286,17 @@ class Evolutionary:
         return children
 
     def _screened(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part."""
+        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part.
+
+        Objectives that nothing predicts do not.
+        """
         if self._problem.predict is None or len(codes) <= count:
             return codes
         predicted = np.asarray(self._problem.predict(codes), dtype=np.float64)
+        known = np.flatnonzero(~np.isnan(predicted).any(axis=0))
+        predicted = predicted[:, known]
         excess = np.zeros(len(codes))
-        metrics = [o.metric for o in self._problem.objectives]
+        metrics = [self._problem.objectives[i].metric for i in known]
         for budget in self._problem.budgets:
             if budget.hard and budget.metric in metrics:
                 limit = -budget.limit if budget.at_least else budget.limit

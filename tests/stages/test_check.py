@@ -71,12 +71,18 @@ def test_a_model_without_layers_has_nothing_to_search():
         ("accuracy>=0.7", "image-classification", False, "needs labels"),
         ("perplexity=1.1x", "image-classification", True, "perplexity is not measured"),
         ("agreement>=99%", "encoder", False, "agreement is not measured"),
-        ("memory=1GiB", "generic", False, "memory_bytes is not measured"),
+        ("psnr>=30dB", "encoder", False, "psnr_db is not measured"),
     ],
 )
 def test_a_budget_on_what_is_not_measured_is_refused(budget, task, labelled, says):
     with pytest.raises(BudgetError, match=says):
         check_measured(make_config({"model": "m", "budget": budget}), task, labelled)
+
+
+@pytest.mark.parametrize("task", ["image-classification", "causal-lm", "encoder", "generic"])
+def test_speed_size_and_memory_can_be_limited_for_every_task(task):
+    budgets = ["latency=1ms", "size=1MB", "memory=0.5x", "macs=1M", "bops=1G", "bits=4", "drop=1%"]
+    check_measured(make_config({"model": "m", "budget": budgets}), task, False)
 
 
 def test_the_metrics_of_each_task_are_those_its_quality_gives():

@@ -61,6 +61,12 @@ def test_budgets_are_judged_at_the_upper_end_of_the_latency_interval():
     assert conservative(measured)["accuracy"].value == pytest.approx(0.9)
 
 
+def test_budgets_are_judged_at_the_upper_end_of_the_memory_interval():
+    measured = Measurement({"memory_bytes": Metric(49e6, "B", 48e6, 51e6, 6), "kl": Metric(0.1)})
+    assert parse_budget("memory=50MB").holds(measured)
+    assert not parse_budget("memory=50MB").holds(conservative(measured))
+
+
 def test_confirmed_members_carry_parity_and_artifact_bytes(digits_run):
     for found in digits_run.front:
         facts = found.metrics.facts

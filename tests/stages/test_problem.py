@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from automl.core.budget import parse_budget
 from automl.evaluators.size import size_bytes
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.events import silent
@@ -48,3 +51,32 @@ def test_the_problem_has_seeds_and_predicts_every_objective(bench, prices):
     predicted = problem.predict(codes)
     assert predicted.shape == (7, 3)
     assert (predicted[:, 1] > 0).all()
+
+
+@pytest.fixture(scope="module")
+def limited(bench):
+    """The workbench under a memory budget."""
+    config = bench.config.model_copy(update={"budget": ("memory=0.6x", "size=0.4x")})
+    return replace(bench, config=config)
+
+
+def test_memory_becomes_an_axis_of_its_own_when_it_is_limited(limited):
+    assert [o.metric for o in objectives_of(limited)] == [
+        "accuracy",
+        "latency_ms",
+        "size_bytes",
+        "memory_bytes",
+    ]
+
+
+def test_memory_is_not_predicted_and_seeds_are_found_without_a_price_for_it(limited, prices):
+    objectives = objectives_of(limited)
+    budgets = (parse_budget("memory=1MB"), parse_budget("size=20KB"))
+    problem = build_problem(limited, prices, objectives, budgets, seed=3)
+    assert problem.tables is not None
+    assert "memory_bytes" not in problem.tables.unary
+    predicted = problem.predict(limited.space.sample(np.random.default_rng(1), 7))
+    assert np.isnan(predicted[:, 3]).all()
+    assert np.isfinite(predicted[:, :3]).all()
+    without = build_problem(limited, prices, objectives[:3], budgets[1:], seed=3)
+    assert problem.seeds == without.seeds
