@@ -15,8 +15,8 @@ from automl.artifact.manifest import package_versions
 from automl.artifact.save import save_artifact
 from automl.core.budget import total_violation
 from automl.core.dominance import nondominated_mask
+from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
-from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import losses
@@ -53,6 +53,9 @@ __all__ = ["Confirmation", "choose_finalists", "confirm"]
 
 #: Samples on which the deployed model is compared with the simulated one.
 PARITY_SAMPLES = 32
+
+#: Of them run together: large activations of eager torch cost page faults.
+PARITY_BATCH = 4
 
 #: Metrics whose budgets are judged at the upper end of the interval.
 JUDGED_HIGH = ("latency_ms", "memory_bytes")
@@ -168,7 +171,7 @@ class _Confirmer:
             measurement=measurement,
             baseline=baseline,
             budgets=budgets,
-            config=self.bench.config.model_dump(mode="json"),
+            config=self.bench.config.shown(),
             versions=package_versions(),
             machine=dict(target.machine),
             created=self.stamp,
@@ -185,7 +188,7 @@ class _Confirmer:
         plan = replace(self.plans[candidate.digest], float_type="f32")
         model = materialize(self.bench.traced, plan)
         rows = []
-        step = len(samples) if self.bench.traced.dynamic_batch else 1
+        step = PARITY_BATCH if self.bench.traced.dynamic_batch else 1
         with torch.inference_mode():
             for batch in samples.batches(step):
                 out = model(*(torch.from_numpy(np.ascontiguousarray(a)) for a in batch))
@@ -261,6 +264,10 @@ class _Sitting:
             try:
                 file = self._confirmer.build(candidate, repair=0 < index <= self._bench.config.spend.repairs)
             except AutomlError as error:
+                # Without the untouched model there is nothing to compare with, and what cannot be written
+                # now cannot be for the next one either.
+                if index == 0 or isinstance(error, ArtifactError):
+                    raise
                 self.failed.append(f"{member_id(candidate)}: {error}")
                 continue
             _, float_type = assignment_of(candidate, self._bench.space)
@@ -353,30 +360,25 @@ def confirm(
     confirmer = _Confirmer(evaluator, stamp)
     reference = next(t.measurement for t in trials if t.number == 0 and t.measurement is not None)
     wanted = [b.resolve(reference) for b in budgets]
-    members: list[Member] = []
-    trial0: Member | None = None
-    defaults: tuple[Member, ...] = ()
-    resolved: tuple[Budget, ...] = tuple(wanted)
+    rounds: list[tuple[Member, tuple[Member, ...], list[Member], tuple[Budget, ...]]] = []
     failed: list[str] = []
     seen: frozenset[str] = frozenset({evaluator.bench.space.default.digest})
-    for round_number in range(1 + EXTRA_ROUNDS):
+    for number in range(1 + EXTRA_ROUNDS):
         chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen)
-        if not chosen:
+        # A search that measured the untouched model alone still ends with its confirmed numbers.
+        if number and not chosen:
             break
         seen |= {c.digest for c in chosen}
-        sitting = _Sitting(confirmer, chosen, spend.confirm_repeats, round_number, listener)
-        trial0, found_defaults, found, resolved = sitting.run(budgets)
-        defaults = defaults or found_defaults
-        members.extend(found)
+        sitting = _Sitting(confirmer, chosen, spend.confirm_repeats, number, listener)
+        rounds.append(sitting.run(budgets))
         failed.extend(sitting.failed)
+        _, _, found, resolved = rounds[-1]
         if any(m.feasible or not _broken_hard(m, resolved) for m in found):
             break
         wanted = [replace(b, limit=b.limit * 0.97) if b.metric in JUDGED_HIGH else b for b in wanted]
-    if trial0 is None:
-        raise EvaluationError(
-            "no candidate could be measured, so there is nothing to confirm; see the failed trials"
-        )
-    return Confirmation(trial0, defaults, tuple(members), resolved, tuple(failed))
+    trial0, defaults, _, resolved = rounds[-1]
+    members = tuple(member for row in rounds for member in row[2])
+    return Confirmation(trial0, defaults, members, resolved, tuple(failed))
 
 
 def _broken_hard(member: Member, budgets: Sequence[Budget]) -> bool:
