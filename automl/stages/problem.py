@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,17 @@ def objectives_of(bench: Workbench) -> tuple[Objective, ...]:
     return (quality, Objective("latency_ms"), *size[:1], *memory)
 
 
-def uniform_candidates(space: SearchSpace) -> list[tuple[str, Candidate]]:
-    """Return (name, candidate) of every option used wherever it is offered, in every float type."""
+def uniform_candidates(space: SearchSpace, *, least_share: float = 0.0) -> list[tuple[str, Candidate]]:
+    """Return (name, candidate) of every option used wherever it is offered, in every float type.
+
+    Args:
+        space: the search space.
+        least_share: leave out options that fewer than this share of the precision dimensions offer.
+    """
     found: dict[str, tuple[str, Candidate]] = {}
-    options = dict.fromkeys(o for d in space.dimensions if d.kind == "precision" for o in d.options)
+    offers = Counter(o for d in space.dimensions if d.kind == "precision" for o in d.options)
+    least = least_share * sum(d.kind == "precision" for d in space.dimensions)
+    options = [o for o, count in offers.items() if count >= least]
     floats = next((d.options for d in space.dimensions if d.kind == "float"), ("f32",))
     for float_type in floats:
         for option in options:

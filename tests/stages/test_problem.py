@@ -8,6 +8,8 @@ import pytest
 from automl.core.budget import parse_budget
 from automl.evaluators.size import size_bytes
 from automl.searchspaces.builders.precision import assignment_of
+from automl.searchspaces.dimension import Dimension
+from automl.searchspaces.space import SearchSpace
 from automl.stages.events import silent
 from automl.stages.price import price
 from automl.stages.problem import additive_tables
@@ -30,6 +32,17 @@ def test_uniform_candidates_start_with_the_untouched_model(bench):
     assert named[0][1] == bench.space.default
     assert len({c.digest for _, c in named}) == len(named)
     assert any(name.startswith("uniform w4a8") for name, _ in named)
+
+
+def test_options_that_few_sites_offer_can_be_left_out():
+    everywhere = [Dimension("precision", site, ("fp", "w8a8"), "fp") for site in "abc"]
+    space = SearchSpace((*everywhere, Dimension("precision", "head", ("fp", "w8a8", "w4g64"), "fp")))
+
+    def options(least_share):
+        return [name.split()[1] for name, _ in uniform_candidates(space, least_share=least_share)]
+
+    assert options(0.0) == options(0.25) == ["fp,", "w8a8,", "w4g64,"]
+    assert options(0.5) == ["fp,", "w8a8,"]
 
 
 def test_size_table_equals_the_size_of_any_candidate(bench, prices):
