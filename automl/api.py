@@ -100,10 +100,12 @@ class FoundModel:
             to: ``onnx``, ``openvino`` or ``torch`` (a ``torch.export`` program).
 
         Raises:
-            ConfigError: unknown format.
+            ConfigError: unknown format, or the path names no file.
             ArtifactError: the artifact is damaged.
         """
         path = Path(path)
+        if not path.name:
+            raise ConfigError(f"'{path}' is not a file to write; give a path such as model.onnx")
         guessed = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}.get(path.suffix, "onnx")
         chosen = to or guessed
         if chosen not in EXPORT_FORMATS:

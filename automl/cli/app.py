@@ -68,6 +68,12 @@ def main() -> None:
             console,
             f"the system refused{where}: {error.strerror or error}; check space and permissions and resume",
         )
+    except MemoryError as error:
+        _refuse(
+            console,
+            f"memory ran out ({error or 'no size given'}); ask for fewer samples with --evaluation and "
+            "--calibration, a smaller --batch or fewer --workers",
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 

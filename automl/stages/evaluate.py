@@ -79,7 +79,11 @@ class CandidateEvaluator:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{candidate.digest}.onnx"
         model = apply_plan(self.bench.base, plan or self.plan(candidate), self.bench.target.info().name)
-        file.write_bytes(model.SerializeToString())
+        try:
+            file.write_bytes(model.SerializeToString())
+        except OSError as error:
+            file.unlink(missing_ok=True)  # Half a graph would keep a full disk full.
+            raise OSError(error.errno, error.strerror, str(file)) from error
         return file
 
     @property
