@@ -17,6 +17,7 @@ from automl.core.budget import total_violation
 from automl.core.dominance import nondominated_mask
 from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
+from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import losses
@@ -204,9 +205,7 @@ class _Confirmer:
 
 def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int]:
     """Return initializer -> bits for the integer weights that are stored in fewer than 8 bits."""
-    bits = {
-        site: weight.bits for site, weight in plan.weights.items() if weight.bits < 8 and not weight.group
-    }
+    bits = {site: weight.bits for site, weight in plan.weights.items() if weight.packed}
     packed = {}
     for tensor in model.graph.initializer:
         site, _, rest = tensor.name.rpartition(".weight.")
@@ -216,7 +215,7 @@ def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int
 
 
 def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
-    low = [s for s, w in plan.weights.items() if w.bits < 8 and not w.group]
+    low = [s for s, w in plan.weights.items() if w.packed]
     if not low:
         return ()
     return (
@@ -273,7 +272,9 @@ class _Sitting:
             _, float_type = assignment_of(candidate, self._bench.space)
             rows.append((candidate, file, float_type))
         base = rows[0]
-        extra = [(self._bench.space.uniform("float", t), base[1], t) for t in floats]
+        extra = [
+            (self._bench.space.uniform("float", t), base[1], t) for t in floats if self._computes(base[1], t)
+        ]
         everyone = [base, *extra, *rows[1:]]
         self._bench.target.close()
         self._listener(Progressed(self._stage, total, total, "measure in a fresh process"))
@@ -286,6 +287,16 @@ class _Sitting:
             for index, ((candidate, _, _), m) in enumerate(zip(everyone, measured, strict=True))
         ]
         return members[0], tuple(members[1 : 1 + len(extra)]), members[1 + len(extra) :], resolved
+
+    def _computes(self, file: Path, float_type: str) -> bool:
+        """Return whether the untouched model gives finite outputs in a float type; note it when not."""
+        sample = self._bench.data.evaluation.take(slice(0, 1))
+        try:
+            self._confirmer.evaluator.predict(file, float_type, sample)
+        except EvaluationError as error:
+            self.failed.append(f"the untouched model in {float_type}: {error}")
+            return False
+        return True
 
     def _measure(self, rows: Sequence[tuple[Candidate, Path, str]]) -> list[Measurement]:
         bench, evaluator = self._bench, self._confirmer.evaluator

@@ -46,7 +46,7 @@ def repaired_plan(evaluator: CandidateEvaluator, candidate: Candidate) -> Quanti
         except ArtifactError:
             file.unlink(missing_ok=True)
     calibration = evaluator.bench.data.calibration
-    low_bit = any(w.bits < 8 for w in plain.weights.values())
+    low_bit = any(w.bits < 7 for w in plain.weights.values())
     samples = calibration if low_bit else calibration.take(slice(0, EIGHT_BIT_SAMPLES))
     fixed = evaluator.bench.quantizer.repair(plain, samples)
     better = fixed if _error(evaluator, candidate, fixed) <= _error(evaluator, candidate, plain) else plain
