@@ -17,7 +17,10 @@ __all__ = ["bench"]
 
 def bench(
     models: Annotated[
-        list[str], typer.Argument(help="artifact folders or model names; the first is the reference")
+        list[str],
+        typer.Argument(
+            metavar="ARTIFACT|MODEL", help="artifact folders or model names; the first is the reference"
+        ),
     ],
     data: Annotated[
         str | None, typer.Option(help="data for the quality; the embedded default when absent")

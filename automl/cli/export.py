@@ -12,9 +12,9 @@ __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="the run folder")],
-    model: Annotated[str, typer.Argument(help="id of a model of the front, or best")],
-    out: Annotated[Path, typer.Argument(help="file to write")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    model: Annotated[str, typer.Argument(metavar="ID", help="id of a model of the front, or best")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="file to write")],
     to: Annotated[str, typer.Option("--to", help="onnx, openvino or torch")] = "onnx",
 ) -> None:
     """Write a model of the front as ONNX, OpenVINO IR or a torch.export program.

@@ -18,12 +18,14 @@ from automl.cli.render import show_answer
 from automl.cli.render import wide_console
 from automl.config import make_config
 from automl.config import read_config
+from automl.stages.answer import ENDED_EARLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["finish", "interruptible", "search"]
 
+EXIT_ERROR = 2
 EXIT_INFEASIBLE = 3
 EXIT_INTERRUPTED = 130
 
@@ -31,7 +33,9 @@ EXIT_INTERRUPTED = 130
 def search(
     model: Annotated[
         str | None,
-        typer.Argument(help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"),
+        typer.Argument(
+            metavar="MODEL", help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None,
@@ -140,6 +144,11 @@ def finish(answer: Any, folder: Path, console: Console, *, as_json: bool) -> Non
     show_answer(console, answer, folder)
     if as_json:
         typer.echo(json.dumps(answer_json(answer, folder)))
+    if answer.stopped_by == "error":
+        note = next((n for n in answer.notes if n.startswith(ENDED_EARLY)), ENDED_EARLY)
+        line = f"automl: {note}; this is the best so far, go on with automl resume {folder}"
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_ERROR)
     if answer.stopped_by == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
     if answer.best is None:

@@ -154,7 +154,11 @@ def fit_latency(
     listener(Progressed("price latency", len(designs), len(designs)))
     if len(observations) < FEWEST_DESIGNS:
         return None, tuple(observations), tuple(failed)
-    model = LatencyModel.fit(bench.traced.graph, observations, seed=seed)
+    try:
+        model = LatencyModel.fit(bench.traced.graph, observations, seed=seed)
+    except EvaluationError as error:
+        # A model of microseconds is below the resolution of the runtime's profile; the search still measures.
+        return None, tuple(observations), (*failed, f"no latency model: {error}")
     return model, tuple(observations), tuple(failed)
 
 

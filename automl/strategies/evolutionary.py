@@ -254,7 +254,10 @@ class Evolutionary:
         return tournament(len(self._living), count, self._rng, pressure=self._settings.pressure)
 
     def _screened(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part."""
+        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part.
+
+        Objectives that nothing predicts do not.
+        """
         ratings = None if len(codes) <= count else predicted_ratings(self._problem, codes)
         if ratings is None:
             return codes

@@ -32,3 +32,12 @@ def test_a_budget_from_below_is_a_budget_on_the_negated_metric():
 
 def test_without_prediction_there_are_no_ratings():
     assert predicted_ratings(additive_problem(5).problem, np.zeros((1, 5), dtype=np.int64)) is None
+
+
+def test_an_objective_that_nothing_predicts_orders_nothing_and_breaks_no_budget():
+    synthetic = additive_problem(5)
+    codes = np.zeros((2, 5), dtype=np.int64)
+    problem = replace(synthetic.problem, predict=lambda codes: np.array([[0.1, np.nan], [0.2, np.nan]]))
+    points, violations = predicted_ratings(problem, codes)
+    assert points.tolist() == [[0.1, 0.0], [0.2, 0.0]]
+    assert violations.tolist() == [0.0, 0.0]
