@@ -47,6 +47,9 @@ FEWEST_DESIGNS = 8
 #: Tasks whose outputs are logits, so that damage is a divergence in nats.
 LOGIT_TASKS = frozenset({"image-classification", "causal-lm"})
 
+#: Nats that a float type costs in which the untouched model does not compute; no real damage comes near.
+UNUSABLE_DAMAGE = 1e3
+
 
 @dataclass(frozen=True, eq=False)
 class Prices:
@@ -127,7 +130,10 @@ def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], 
 
 
 def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
-    """Return the divergence of the untouched model in each float type from f32, on calibration data."""
+    """Return the divergence of the untouched model in each float type from f32, on calibration data.
+
+    A type in which the model gives no finite outputs is priced at :data:`UNUSABLE_DAMAGE`.
+    """
     bench = evaluator.bench
     samples = bench.data.calibration.take(slice(0, min(32, len(bench.data.calibration))))
     key = ["float damage", __version__, *bench.key, len(samples), bench.target.info().name]
@@ -137,8 +143,13 @@ def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
     if missing:
         exact = evaluator.predict(evaluator.reference_file, "f32", samples)
         for name in missing:
-            outputs = evaluator.predict(evaluator.reference_file, name, samples)
-            measured = evaluator.score(outputs, exact, samples)
+            try:
+                outputs = evaluator.predict(evaluator.reference_file, name, samples)
+                measured = evaluator.score(outputs, exact, samples)
+            except EvaluationError:
+                # Candidates in this type then fail as trials, with the reason; the price keeps others first.
+                known[name] = UNUSABLE_DAMAGE
+                continue
             known[name] = measured["kl"].value if "kl" in measured else 1.0 - measured["cosine"].value
         bench.cache.put(key, known)
     return known
