@@ -57,8 +57,8 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if not self.dimensions:
             raise SpaceError(
-                "the search space has no dimension: the options that are allowed and legal on this target leave "
-                "nothing to choose; allow others with --option, or choose another --target"
+                "the search space has no dimension: the options that are allowed and legal on this target "
+                "leave nothing to choose; allow others with --option, or choose another --target"
             )
         if len(self._position) != len(self.dimensions):
             raise SpaceError("dimension names must be unique")
