@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from automl.cli import completion
 from automl.cli.progress import ProgressDisplay
 from automl.cli.render import answer_json
 from automl.cli.render import show_answer
@@ -52,16 +53,25 @@ def search(
         list[str] | None, typer.Option("--input", help="input shape, for example 1x3x32x32")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="openvino, openvino:isa=avx512_core, onnxruntime")
+        str | None,
+        typer.Option(
+            help="openvino, openvino:isa=avx512_core, onnxruntime", autocompletion=completion.targets
+        ),
     ] = None,
     space: Annotated[str | None, typer.Option(help="what is searched: precision")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", help="allow only these options (repeat)")
+        list[str] | None,
+        typer.Option("--option", help="allow only these options (repeat)", autocompletion=completion.options),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="evolutionary, exact, ...: see automl strategies")
+        str | None,
+        typer.Option(
+            help="evolutionary, exact, ...: see automl strategies", autocompletion=completion.strategies
+        ),
     ] = None,
-    effort: Annotated[str | None, typer.Option(help="quick, standard or full")] = None,
+    effort: Annotated[
+        str | None, typer.Option(help="quick, standard or full", autocompletion=completion.efforts)
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="candidates evaluated, the untouched model included")
     ] = None,
@@ -71,9 +81,13 @@ def search(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="seed of every random decision")] = None,
     workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
-    executor: Annotated[str | None, typer.Option(help="local or ray")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="local or ray", autocompletion=completion.executors)
+    ] = None,
     ray_address: Annotated[str | None, typer.Option(help="address of a Ray cluster")] = None,
-    threads: Annotated[int | None, typer.Option(help="threads of the serving runtime")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="threads of the serving runtime; all when absent")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="batch size at which latency is measured")] = None,
     calibration: Annotated[int | None, typer.Option(help="calibration samples")] = None,
     evaluation: Annotated[int | None, typer.Option(help="evaluation samples")] = None,

@@ -142,13 +142,17 @@ class _Confirmer:
         """Return where the candidate's artifact lies."""
         return self.bench.folder / "models" / member_id(candidate)
 
+    def file(self, candidate: Candidate) -> Path:
+        """Return where the candidate's reloaded graph is written while it is measured."""
+        return self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx"
+
     def build(self, candidate: Candidate, *, repair: bool) -> Path:
         """Write the candidate's artifact, reload it, and return the file of the reloaded graph."""
         plan = repaired_plan(self.evaluator, candidate) if repair else self.evaluator.plan(candidate)
         self.plans[candidate.digest] = plan
         self.save(candidate, self.evaluator.counts(candidate), {})
         artifact = load_artifact(self.folder(candidate))
-        return artifact.write_onnx(self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx")
+        return artifact.write_onnx(self.file(candidate))
 
     def save(
         self,
@@ -248,6 +252,7 @@ class _Sitting:
         self._repeats = repeats
         self._stage = "confirm" if number == 0 else f"confirm, round {number + 1}"
         self._listener = listener
+        self._memories: dict[str, Measurement] = {}
         self.failed: list[str] = []
 
     def run(
@@ -262,19 +267,20 @@ class _Sitting:
             self._listener(Progressed(self._stage, index, total, f"build {member_id(candidate)}"))
             try:
                 file = self._confirmer.build(candidate, repair=0 < index <= self._bench.config.spend.repairs)
+                _, float_type = assignment_of(candidate, self._bench.space)
+                self._read_memory(candidate, file, float_type)
             except AutomlError as error:
                 # Without the untouched model there is nothing to compare with, and what cannot be written
                 # now cannot be for the next one either.
                 if index == 0 or isinstance(error, ArtifactError):
                     raise
+                self._confirmer.file(candidate).unlink(missing_ok=True)
                 self.failed.append(f"{member_id(candidate)}: {error}")
                 continue
-            _, float_type = assignment_of(candidate, self._bench.space)
             rows.append((candidate, file, float_type))
         base = rows[0]
-        extra = [
-            (self._bench.space.uniform("float", t), base[1], t) for t in floats if self._computes(base[1], t)
-        ]
+        extra = [(self._bench.space.uniform("float", t), base[1], t) for t in floats]
+        extra = [row for row in extra if self._computes(*row)]
         everyone = [base, *extra, *rows[1:]]
         self._bench.target.close()
         self._listener(Progressed(self._stage, total, total, "measure in a fresh process"))
@@ -288,11 +294,23 @@ class _Sitting:
         ]
         return members[0], tuple(members[1 : 1 + len(extra)]), members[1 + len(extra) :], resolved
 
-    def _computes(self, file: Path, float_type: str) -> bool:
+    def _read_memory(self, candidate: Candidate, file: Path, float_type: str) -> None:
+        """Measure and keep the memory of a reloaded graph when it is limited."""
+        if self._confirmer.evaluator.limits_memory:
+            self._memories[candidate.digest] = measure_memory(
+                self._bench.target,
+                file,
+                float_type,
+                timing_inputs(self._bench),
+                processes=CONFIRM_PROCESSES,
+            )
+
+    def _computes(self, candidate: Candidate, file: Path, float_type: str) -> bool:
         """Return whether the untouched model gives finite outputs in a float type; note it when not."""
         sample = self._bench.data.evaluation.take(slice(0, 1))
         try:
             self._confirmer.evaluator.predict(file, float_type, sample)
+            self._read_memory(candidate, file, float_type)
         except EvaluationError as error:
             self.failed.append(f"the untouched model in {float_type}: {error}")
             return False
@@ -319,11 +337,7 @@ class _Sitting:
                 }
             )
             whole = evaluator.counts(candidate).merged(quality).merged(latency)
-            if evaluator.limits_memory:
-                inputs = timing_inputs(bench)
-                whole = whole.merged(
-                    measure_memory(bench.target, file, float_type, inputs, processes=CONFIRM_PROCESSES)
-                )
+            whole = whole.merged(self._memories.get(candidate.digest, Measurement({})))
             folder = self._confirmer.folder(candidate)
             if folder.exists():
                 size = Metric(load_artifact(folder).size_bytes, "B")

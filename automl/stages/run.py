@@ -30,6 +30,7 @@ from automl.stages.check import check_sites
 from automl.stages.check import check_space
 from automl.stages.confirm import confirm
 from automl.stages.confirm import conservative
+from automl.stages.estimate import announce
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
 from automl.stages.execute import start_executor
@@ -102,6 +103,7 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
     phases.done("prepare")
     evaluator = CandidateEvaluator(bench, nominal_ms=_stored_nominal(folder))
     try:
+        announce(evaluator, listener)
         prices = price(evaluator, listener)
         evaluator.latency_model = prices.latency
         (folder / NOMINAL_FILE).write_text(json.dumps(evaluator.meter.nominal_ms))
@@ -205,7 +207,9 @@ def _relay(listener: Listener) -> Callable[[Event], None]:
             text = "from the ledger" if event.replayed else ""
             if event.trial is not None and event.trial.failure is not None:
                 text = f"failed: {event.trial.failure}"
-            listener(Progressed("search", event.done, event.limit, text))
+            listener(Progressed("search", event.done, event.limit, text, event.replayed))
+        elif event.kind is EventKind.PHASE:
+            listener(Progressed("search", event.done, event.limit, event.text))
         elif event.kind is EventKind.BATCH:
             listener(Progressed("search", event.done, event.limit, f"hypervolume {event.hypervolume:.4g}"))
         elif event.kind is EventKind.NOTE:

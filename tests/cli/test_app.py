@@ -53,6 +53,18 @@ def test_what_the_system_refuses_is_one_line_with_the_file(shell, monkeypatch):
     assert "No space left" in said.err
 
 
+def test_a_lack_of_memory_says_what_to_ask_less_of(shell, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 24 GiB")
+
+    monkeypatch.setattr(module, "app", refuse)
+    said = shell("anything")
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "24 GiB" in said.err
+    assert "--evaluation" in said.err
+
+
 def test_a_defect_is_not_hidden(monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError

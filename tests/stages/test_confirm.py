@@ -1,21 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from automl.artifact.save import save_artifact
 from automl.core.budget import parse_budget
 from automl.core.candidate import Candidate
 from automl.core.errors import ArtifactError
+from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import Objective
 from automl.core.trial import Fidelity
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
+from automl.evaluators.memory import CONFIRM_PROCESSES
 from automl.stages.confirm import choose_finalists
 from automl.stages.confirm import confirm
 from automl.stages.confirm import conservative
 from automl.stages.evaluate import PARTS
+from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import silent
 from automl.stages.problem import objectives_of
 from automl.stages.problem import uniform_candidates
@@ -116,3 +121,35 @@ def test_what_cannot_be_written_ends_the_run_instead_of_the_finalist(evaluator, 
     monkeypatch.setattr("automl.stages.confirm.save_artifact", full)
     with pytest.raises(ArtifactError, match="no space left"):
         confirm(evaluator, trials, objectives_of(bench), [], silent, stamp="2026-01-01")
+
+
+def test_memory_is_confirmed_when_it_is_limited_and_a_finalist_without_it_is_named(evaluator, monkeypatch):
+    bench = evaluator.bench
+    config = bench.config.model_copy(update={"budget": ("memory=0.6x",)})
+    limited = CandidateEvaluator(replace(bench, config=config), nominal_ms=evaluator.meter.nominal_ms)
+    memory = Measurement({"memory_bytes": Metric(1e6, "B")})
+    chosen = [c for _, c in uniform_candidates(bench.space)[1:4]]
+    trials = [
+        Trial(
+            i,
+            c,
+            TrialState.COMPLETE,
+            measurement=evaluator.evaluate(c, Fidelity.FULL, PARTS["all"]).merged(memory),
+        )
+        for i, c in enumerate((bench.space.default, *chosen))
+    ]
+    lost = chosen[0].digest[:8]
+
+    def told(target, file, float_type, inputs, *, processes):
+        if lost in file.name:
+            raise EvaluationError("the worker died")
+        return Measurement({"memory_bytes": Metric(1e6, "B", 0.9e6, 1.1e6, processes)})
+
+    monkeypatch.setattr("automl.stages.confirm.measure_memory", told)
+    axes = (Objective("accuracy"), Objective("latency_ms"))
+    found = confirm(limited, trials, axes, [parse_budget("memory=1.05MB")], silent, stamp="2026-01-01")
+    assert f"{lost}: the worker died" in found.failed
+    assert lost not in {m.id for m in found.members}
+    confirmed = (found.trial0, *found.defaults, *found.members)
+    assert {m.measurement["memory_bytes"].n for m in confirmed} == {CONFIRM_PROCESSES}
+    assert not any(m.budgets["memory=1.05MB"] for m in confirmed)
