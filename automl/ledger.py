@@ -279,6 +279,7 @@ class Ledger:
         except STORAGE_ERRORS as error:
             if isinstance(self._where, Path):
                 _cut_back(self._where, size)
+            _pass_on_interrupt(error)
             raise LedgerError(cannot_write(public(self._where), error)) from error
         if number != len(self._trials):
             raise LedgerError(
@@ -295,6 +296,15 @@ class Ledger:
         if self._lock:
             self._lock.release()
             self._lock = None
+
+
+def _pass_on_interrupt(error: BaseException) -> None:
+    """Raise the Ctrl-C that ``error`` followed from: it broke off a write and left the lock half taken."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _cut_back(path: Path, size: int) -> None:
