@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -24,8 +25,14 @@ MEGABYTE = 10**6
 
 
 def block(megabytes: int) -> np.ndarray[Any, Any]:
-    """Return touched memory that the allocator maps on its own and returns when it is freed."""
-    return np.ones(megabytes * MEGABYTE, np.uint8)
+    """Return touched memory of its own mapping, given back when it is freed.
+
+    The allocator would serve it from what earlier tests left free and resident.
+    """
+    mapped = mmap.mmap(-1, megabytes * MEGABYTE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    held = np.frombuffer(mapped, np.uint8)
+    held[:] = 1
+    return held
 
 
 class Holder:
