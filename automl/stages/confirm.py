@@ -13,20 +13,17 @@ from automl.artifact.load import load_artifact
 from automl.artifact.manifest import ArtifactInfo
 from automl.artifact.manifest import package_versions
 from automl.artifact.save import save_artifact
-from automl.core.budget import total_violation
-from automl.core.dominance import nondominated_mask
 from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
 from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
-from automl.core.objective import losses
-from automl.core.trial import TrialState
 from automl.evaluators.memory import CONFIRM_PROCESSES
 from automl.evaluators.memory import measure_memory
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
+from automl.stages.finalists import choose_finalists
 from automl.stages.prepare import timing_inputs
 from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
     from automl.stages.events import Listener
     from automl.transforms.plan import QuantizationPlan
 
-__all__ = ["Confirmation", "choose_finalists", "confirm"]
+__all__ = ["Confirmation", "confirm"]
 
 #: Samples on which the deployed model is compared with the simulated one.
 PARITY_SAMPLES = 32
@@ -82,46 +79,6 @@ class Confirmation:
     members: tuple[Member, ...]
     budgets: tuple[Budget, ...]
     failed: tuple[str, ...]
-
-
-def choose_finalists(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    budgets: Sequence[Budget],
-    count: int,
-    skip: frozenset[str] = frozenset(),
-) -> list[Candidate]:
-    """Return the candidates to confirm: feasible front members, spread over the front, then the nearest.
-
-    Args:
-        trials: measured trials.
-        objectives: axes of the front, quality first.
-        budgets: resolved budgets.
-        count: how many.
-        skip: digests of candidates confirmed already.
-    """
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.candidate.digest not in skip]
-    measured = [t.measurement for t in complete if t.measurement is not None]
-    if not measured:
-        return []
-    violation = np.array([total_violation(budgets, m) for m in measured])
-    points = losses(objectives, measured)
-    chosen: list[int] = []
-    feasible = np.flatnonzero(violation <= 0)
-    if feasible.size:
-        front = feasible[nondominated_mask(points[feasible])]
-        front = front[np.lexsort(points[front].T[::-1])]
-        take = np.unique(np.linspace(0, len(front) - 1, min(count, len(front))).round().astype(int))
-        chosen = [int(i) for i in front[take]]
-    order = np.lexsort((points[:, 0], violation))
-    for index in order:
-        if len(chosen) >= min(count, max(2, len(feasible))) and feasible.size:
-            break
-        if len(chosen) >= count:
-            break
-        if int(index) not in chosen:
-            chosen.append(int(index))
-    return [complete[i].candidate for i in chosen]
 
 
 def member_id(candidate: Candidate) -> str:

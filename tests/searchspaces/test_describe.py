@@ -1,23 +1,8 @@
-import pytest
 import torch
 from torch import nn
 
 from automl.searchspaces.describe import output_tensors
 from automl.searchspaces.trace import trace_model
-from tests.searchspaces.networks import conv_net
-from tests.searchspaces.networks import token_net
-
-
-@pytest.fixture(scope="module")
-def traced_conv():
-    model, inputs = conv_net()
-    return model, inputs, trace_model(model, inputs)
-
-
-@pytest.fixture(scope="module")
-def traced_tokens():
-    model, inputs = token_net()
-    return model, inputs, trace_model(model, inputs)
 
 
 def test_sites_are_named_after_their_modules_with_shapes_macs_and_blocks(traced_conv):

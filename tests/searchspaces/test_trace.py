@@ -7,20 +7,6 @@ from automl.core.errors import ModelError
 from automl.searchspaces.graph import ModelGraph
 from automl.searchspaces.trace import restore_traced
 from automl.searchspaces.trace import trace_model
-from tests.searchspaces.networks import conv_net
-from tests.searchspaces.networks import token_net
-
-
-@pytest.fixture(scope="module")
-def traced_conv():
-    model, inputs = conv_net()
-    return model, inputs, trace_model(model, inputs)
-
-
-@pytest.fixture(scope="module")
-def traced_tokens():
-    model, inputs = token_net()
-    return model, inputs, trace_model(model, inputs)
 
 
 def test_folded_module_computes_the_same_at_other_batches(traced_conv):

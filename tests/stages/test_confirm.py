@@ -6,7 +6,6 @@ import pytest
 
 from automl.artifact.save import save_artifact
 from automl.core.budget import parse_budget
-from automl.core.candidate import Candidate
 from automl.core.errors import ArtifactError
 from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
@@ -16,7 +15,6 @@ from automl.core.trial import Fidelity
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
 from automl.evaluators.memory import CONFIRM_PROCESSES
-from automl.stages.confirm import choose_finalists
 from automl.stages.confirm import confirm
 from automl.stages.confirm import conservative
 from automl.stages.evaluate import PARTS
@@ -24,47 +22,6 @@ from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import silent
 from automl.stages.problem import objectives_of
 from automl.stages.problem import uniform_candidates
-
-OBJECTIVES = (Objective("accuracy"), Objective("latency_ms"))
-
-
-def trial(number, accuracy, latency):
-    metrics = {"accuracy": Metric(accuracy), "latency_ms": Metric(latency, "ms")}
-    return Trial(number, Candidate.of({"d": number}), TrialState.COMPLETE, measurement=Measurement(metrics))
-
-
-def numbers(candidates):
-    return [c["d"] for c in candidates]
-
-
-TRIALS = [
-    trial(0, 0.90, 10.0),
-    trial(1, 0.89, 6.0),
-    trial(2, 0.80, 4.0),
-    trial(3, 0.85, 7.0),
-    trial(4, 0.5, 3.0),
-]
-
-
-def test_feasible_front_members_come_first_best_quality_first():
-    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, [parse_budget("latency=6.5ms")], 3))
-    assert chosen == [1, 2, 4]
-
-
-def test_nothing_feasible_gives_the_nearest_first():
-    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, [parse_budget("latency=1ms")], 2))
-    assert chosen == [4, 2]
-
-
-def test_skipped_candidates_are_not_chosen_again():
-    skip = frozenset({TRIALS[1].candidate.digest})
-    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, [parse_budget("latency=6.5ms")], 3, skip))
-    assert 1 not in chosen
-
-
-def test_failed_trials_are_never_finalists():
-    failed = Trial(9, Candidate.of({"d": 9}), TrialState.FAILED, failure="boom")
-    assert choose_finalists([failed], OBJECTIVES, [], 3) == []
 
 
 def test_budgets_are_judged_at_the_upper_end_of_the_latency_interval():
