@@ -25,6 +25,7 @@ from automl.stages.answer import Member
 from automl.stages.events import Progressed
 from automl.stages.finalists import choose_finalists
 from automl.stages.prepare import timing_inputs
+from automl.stages.problem import uniform_candidates
 from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
 from automl.targets.qdq import apply_plan
@@ -345,8 +346,9 @@ def confirm(
     rounds: list[tuple[Member, tuple[Member, ...], list[Member], tuple[Budget, ...]]] = []
     failed: list[str] = []
     seen: frozenset[str] = frozenset({evaluator.bench.space.default.digest})
+    anchors = frozenset(c.digest for _, c in uniform_candidates(evaluator.bench.space))
     for number in range(1 + EXTRA_ROUNDS):
-        chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen)
+        chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen, anchors)
         # A search that measured the untouched model alone still ends with its confirmed numbers.
         if number and not chosen:
             break

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
-from automl import __version__
 from automl.core.candidate import Candidate
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
@@ -19,6 +18,7 @@ from automl.evaluators.quality import score
 from automl.evaluators.size import size_bytes
 from automl.evaluators.size import weight_bits
 from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.code_version import code_version
 from automl.stages.prepare import timing_inputs
 from automl.targets.qdq import apply_plan
 
@@ -128,7 +128,7 @@ class CandidateEvaluator:
         """
         bench = self.bench
         target = [repr(bench.quality_target.info()), repr(bench.target.rules)]
-        key = ["quality", __version__, *bench.key, *target, candidate.digest, str(fidelity)]
+        key = ["quality", code_version(), *bench.key, *target, candidate.digest, str(fidelity)]
         stored = bench.cache.get(key)
         if isinstance(stored, dict):
             return Measurement.from_json(stored)
@@ -177,7 +177,7 @@ class CandidateEvaluator:
         """Return what serving a written graph holds resident, from the cache when another run measured it."""
         bench = self.bench
         settings = [repr(bench.target.info()), repr(bench.target.rules), bench.config.batch]
-        key = ["memory", __version__, *bench.key, candidate.digest, *settings]
+        key = ["memory", code_version(), *bench.key, candidate.digest, *settings]
         stored = bench.cache.get(key)
         if isinstance(stored, dict):
             return Measurement.from_json(stored)

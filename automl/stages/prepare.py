@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl import __version__
 from automl.core.errors import ArtifactError
 from automl.core.errors import ConfigError
 from automl.core.errors import unknown_name
@@ -19,6 +18,7 @@ from automl.evaluators.cache import ContentCache
 from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.builders.precision import precision_space
+from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
 from automl.stages.stored import trim
 from automl.stages.traced import trace_and_export
@@ -137,7 +137,7 @@ def _calibration(
     config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
 ) -> Calibration:
     """Return what calibration saw, from the cache when this model saw these samples before."""
-    parts = [__version__, model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
+    parts = [code_version(), model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     file = cache_folder / "calibration" / f"{name}.npz"
     if file.exists():

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl import __version__
 from automl.core.errors import EvaluationError
 from automl.core.rng import child_seed
 from automl.evaluators.latency_design import design_candidates
@@ -18,6 +17,7 @@ from automl.evaluators.latency_model import LatencyModel
 from automl.evaluators.latency_model import LatencyObservation
 from automl.evaluators.sensitivity import kl_table
 from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
 from automl.transforms.plan_builder import quantized_reads
 
@@ -81,7 +81,7 @@ def damage_samples(bench: Workbench) -> int:
 
 
 def _damage_key(bench: Workbench) -> list[object]:
-    return ["damage", __version__, *bench.key, damage_samples(bench), repr(bench.target.rules)]
+    return ["damage", code_version(), *bench.key, damage_samples(bench), repr(bench.target.rules)]
 
 
 def _known_damage(bench: Workbench) -> dict[str, float]:
@@ -136,7 +136,7 @@ def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
     """
     bench = evaluator.bench
     samples = bench.data.calibration.take(slice(0, min(32, len(bench.data.calibration))))
-    key = ["float damage", __version__, *bench.key, len(samples), bench.target.info().name]
+    key = ["float damage", code_version(), *bench.key, len(samples), bench.target.info().name]
     stored = bench.cache.get(key)
     known: dict[str, float] = dict(stored) if isinstance(stored, dict) else {"f32": 0.0}
     missing = [t for t in bench.legality.float_types if t not in known]
@@ -157,7 +157,7 @@ def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
 
 def _latency_key(bench: Workbench, candidate: Candidate) -> list[object]:
     info, batch = repr(bench.target.info()), bench.config.batch
-    return ["latency", __version__, bench.traced.graph.fingerprint, candidate.digest, batch, info]
+    return ["latency", code_version(), bench.traced.graph.fingerprint, candidate.digest, batch, info]
 
 
 def planned_designs(bench: Workbench) -> list[Candidate]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl import __version__
 from automl.core.errors import ArtifactError
+from automl.stages.code_version import code_version
 from automl.stages.stored import trim
 from automl.transforms.plan_file import load_plan
 from automl.transforms.plan_file import save_plan
@@ -59,7 +59,7 @@ def repaired_plan(evaluator: CandidateEvaluator, candidate: Candidate) -> Quanti
 def _file(evaluator: CandidateEvaluator, candidate: Candidate) -> Path:
     bench = evaluator.bench
     info = repr(bench.quality_target.info())
-    parts = [__version__, *bench.key, candidate.digest, repr(bench.target.rules), info]
+    parts = [code_version(), *bench.key, candidate.digest, repr(bench.target.rules), info]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     return bench.cache.root / "repairs" / f"{digest}.npz"
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from automl import __version__
 from automl.core.errors import ArtifactError
 from automl.core.errors import ModelError
 from automl.models.exported import load_program
 from automl.searchspaces.graph import ModelGraph
 from automl.searchspaces.trace import restore_traced
 from automl.searchspaces.trace import trace_model
+from automl.stages.code_version import code_version
 from automl.stages.stored import trim
 from automl.targets.base_onnx_file import load_base
 from automl.targets.base_onnx_file import save_base
@@ -75,7 +75,7 @@ def trace_and_export(
 
 def _key(model: LoadedModel) -> str:
     versions = [f"{name} {version(name)}" for name in ("torch", "onnx", "onnxscript")]
-    parts = [__version__, *versions, str(OPSET), model.fingerprint, repr(model.input_shapes)]
+    parts = [code_version(), *versions, str(OPSET), model.fingerprint, repr(model.input_shapes)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

@@ -10,6 +10,7 @@ from automl.core.trial import TrialState
 from automl.stages.finalists import choose_finalists
 
 OBJECTIVES = (Objective("accuracy"), Objective("latency_ms"))
+BUDGET = [parse_budget("latency=6.5ms")]
 
 
 def trial(number, accuracy, latency):
@@ -49,3 +50,21 @@ def test_skipped_candidates_are_not_chosen_again():
 def test_failed_trials_are_never_finalists():
     failed = Trial(9, Candidate.of({"d": 9}), TrialState.FAILED, failure="boom")
     assert choose_finalists([failed], OBJECTIVES, [], 3) == []
+
+
+def test_the_best_feasible_anchor_takes_part_though_the_front_beats_it():
+    anchors = frozenset({TRIALS[3].candidate.digest, TRIALS[0].candidate.digest})
+    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, [parse_budget("latency=8ms")], 3, anchors=anchors))
+    assert chosen == [1, 3, 4]
+
+
+def test_anchors_out_of_budget_do_not_take_part():
+    anchors = frozenset({TRIALS[3].candidate.digest})
+    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, BUDGET, 3, anchors=anchors))
+    assert chosen == [1, 2, 4]
+
+
+def test_an_anchor_on_the_front_is_chosen_once():
+    anchors = frozenset({TRIALS[1].candidate.digest})
+    chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, BUDGET, 3, anchors=anchors))
+    assert chosen.count(1) == 1
