@@ -39,7 +39,6 @@ __all__ = [
     "FoundModel",
     "SearchResult",
     "bench_models",
-    "diagnose",
     "export_member",
     "load",
     "open_run",
@@ -101,10 +100,12 @@ class FoundModel:
             to: ``onnx``, ``openvino`` or ``torch`` (a ``torch.export`` program).
 
         Raises:
-            ConfigError: unknown format.
+            ConfigError: unknown format, or the path names no file.
             ArtifactError: the artifact is damaged.
         """
         path = Path(path)
+        if not path.name:
+            raise ConfigError(f"'{path}' is not a file to write; give a path such as model.onnx")
         guessed = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}.get(path.suffix, "onnx")
         chosen = to or guessed
         if chosen not in EXPORT_FORMATS:
@@ -349,39 +350,6 @@ def bench_models(
     return measure_side_by_side(
         models, data=data, target=target, repeats=repeats, evaluation=evaluation, threads=threads, batch=batch
     )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's report: a target, model or strategy, and whether it can be used here."""
-
-    what: str
-    name: str
-    usable: bool
-    detail: str
-
-
-def diagnose() -> list[Finding]:
-    """Return which targets, models and strategies are usable on this machine, and why the others are not."""
-    from automl.models.zoo import ZOO
-    from automl.strategies.table import list_strategies
-    from automl.targets.table import doctor
-
-    findings = [
-        Finding(
-            "target",
-            r.name,
-            r.available,
-            "; ".join(p for p in (r.reason, r.device, ", ".join(r.float_types)) if p),
-        )
-        for r in doctor()
-    ]
-    for name, entry in ZOO.items():
-        missing = entry.missing()
-        detail = entry.summary if missing is None else missing
-        findings.append(Finding("model", name, missing is None, detail))
-    findings += [Finding("strategy", name, True, summary) for name, summary in list_strategies().items()]
-    return findings
 
 
 def report_run(run: Path, out: Path | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from pydantic import field_validator
 
 from automl.core.budget import Budget
 from automl.core.budget import parse_budgets
+from automl.core.errors import BudgetError
 from automl.core.errors import ConfigError
 from automl.core.errors import unknown_name
+from automl.core.storage_url import public_url
 
 __all__ = ["EFFORTS", "Effort", "SearchConfig", "make_config", "parse_duration", "read_config"]
 
@@ -77,7 +80,9 @@ class SearchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="zoo name, timm:NAME, module:function, Hugging Face folder, .pt2 file")
+    model: str = Field(
+        min_length=1, description="zoo name, timm:NAME, module:function, Hugging Face folder, .pt2 file"
+    )
     weights: Path | None = Field(default=None, description="safetensors file for timm:NAME")
     input: tuple[str, ...] = Field(default=(), description="input shapes such as 1x3x32x32")
     data: str | None = Field(default=None, description="folder or file; the embedded default when absent")
@@ -144,6 +149,11 @@ class SearchConfig(BaseModel):
         free = {"workers", "executor", "ray_address", "time", "storage", "cache", "trials"}
         return self.model_dump(mode="json", exclude=free)
 
+    def shown(self) -> dict[str, Any]:
+        """Return every setting as plain JSON for reports and artifacts, without a password of the storage."""
+        hidden = None if self.storage is None else public_url(self.storage)
+        return {**self.model_dump(mode="json"), "storage": hidden}
+
     def to_yaml(self) -> str:
         """Return the configuration as YAML, every setting written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -158,22 +168,48 @@ def make_config(settings: dict[str, Any]) -> SearchConfig:
     """
     unknown = [key for key in settings if key not in SearchConfig.model_fields]
     if unknown:
-        raise ConfigError(unknown_name("setting", unknown[0], SearchConfig.model_fields))
+        raise ConfigError(unknown_name("setting", str(unknown[0]), SearchConfig.model_fields))
     if "budget" in settings:
-        given = settings["budget"] or ()
-        settings = {**settings, "budget": (given,) if isinstance(given, str) else tuple(given)}
+        settings = {**settings, "budget": _budget_texts(settings["budget"])}
         parse_budgets(settings["budget"])
     try:
         config = SearchConfig(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"setting {name}={first['input']!r}: {first['msg'].lower()}; see automl search --help"
-        ) from None
+        raise ConfigError(_refusal(error)) from None
     if config.time is not None:
         parse_duration(config.time)
     return config
+
+
+def _budget_texts(given: Any) -> tuple[str, ...]:
+    """Return one text or several as a tuple.
+
+    Raises:
+        BudgetError: it is neither, or a text is empty.
+    """
+    several = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    texts = () if given is None or given == "" else several
+    if not all(isinstance(text, str) for text in texts):
+        raise BudgetError(
+            f"cannot read the budget {given!r}: give a text such as latency=5ms, or a list of such texts"
+        )
+    if any(not text.strip(" ,") for text in texts):
+        raise BudgetError("an empty budget limits nothing: write METRIC=LIMIT, for example latency=5ms")
+    return tuple(texts)
+
+
+def _refusal(error: ValidationError) -> str:
+    """Return the sentence for the first setting that is not valid."""
+    first = error.errors()[0]
+    name, kind, given = str(first["loc"][0]), first["type"], first["input"]
+    if name == "model" and kind in {"missing", "string_too_short"}:
+        return "no model is given; name one, for example efficientnet_lite0: automl doctor lists the zoo"
+    if kind == "literal_error":
+        return unknown_name(name, str(given), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    shown = "" if name == "storage" else f"={given!r}"
+    if kind == "greater_than_equal":
+        return f"setting {name}{shown}: it must be at least {first['ctx']['ge']}; see automl search --help"
+    return f"setting {name}{shown}: {first['msg'].lower()}; see automl search --help"
 
 
 def read_config(path: Path) -> SearchConfig:

@@ -15,9 +15,6 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.exc import SQLAlchemyError
 
 from automl.core.candidate import Candidate
 from automl.core.errors import AutomlError
@@ -34,6 +31,10 @@ from automl.ledger_file import cannot_write
 from automl.ledger_file import checksum
 from automl.ledger_file import clear_journal_lock
 from automl.ledger_file import repair_journal
+from automl.ledger_storage import STORAGE_ERRORS
+from automl.ledger_storage import location
+from automl.ledger_storage import open_storage
+from automl.ledger_storage import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,6 @@ __all__ = ["SCHEMA", "Ledger", "LedgerView", "read_ledger"]
 
 SCHEMA = 1
 _REPAIRS = "automl_repairs"
-_STORAGE_ERRORS = (OSError, optuna.exceptions.OptunaError, SQLAlchemyError)
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, AutomlError)
 
 
@@ -116,65 +116,26 @@ class LedgerView:
     repairs: tuple[str, ...] = ()
 
 
-def _storage(where: Path | str) -> Any:
-    """Return the Optuna storage at a journal file or URL.
-
-    Raises:
-        LedgerError: it cannot be opened or a driver is missing.
-    """
-    try:
-        if isinstance(where, Path):
-            return optuna.storages.JournalStorage(JournalFileBackend(str(where)))
-        return optuna.storages.RDBStorage(where)
-    except ArgumentError as error:
-        raise LedgerError(
-            f"the storage '{_public(where)}' is not understood: {error}; give an Optuna RDB URL such as "
-            "sqlite:///run.db"
-        ) from error
-    except _STORAGE_ERRORS as error:
-        raise LedgerError(cannot_write(_public(where), error)) from error
-    except ImportError as error:
-        raise LedgerError(
-            f"the storage '{_public(where)}' needs a database driver that is not installed ({error}); "
-            "install it with pip, or leave the storage out to use a journal file"
-        ) from error
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise LedgerError(
-            f"the storage '{_public(where)}' cannot be read: {error}; give an Optuna RDB URL"
-        ) from error
-
-
-def _public(where: Path | str) -> str:
-    """Return a location without the password a URL may carry."""
-    text = str(where)
-    scheme, separator, rest = text.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else text
-
-
-def _location(path_or_url: Path | str) -> Path | str:
-    return path_or_url if isinstance(path_or_url, str) and "://" in path_or_url else Path(path_or_url)
-
-
 def read_ledger(path_or_url: Path | str, *, study_name: str = "run") -> LedgerView:
     """Return what a ledger holds; works while a run writes to it.
 
     Raises:
         LedgerError: there is no ledger, no such study, or it is damaged.
     """
-    where = _location(path_or_url)
+    where = location(path_or_url)
     if isinstance(where, Path) and not where.is_file():
         raise LedgerError(f"there is no ledger at {where}; give the folder of a run that was started")
-    storage = _storage(where)
+    storage = open_storage(where)
     try:
         study = storage.get_study_id_from_name(study_name)
         attributes = storage.get_study_user_attrs(study)
         frozen = storage.get_all_trials(study, deepcopy=False)
     except KeyError as error:
         raise LedgerError(
-            f"the ledger {_public(where)} has no study '{study_name}'; name one it holds"
+            f"the ledger {public(where)} has no study '{study_name}'; name one it holds"
         ) from error
-    except _STORAGE_ERRORS as error:
-        raise LedgerError(cannot_write(_public(where), error)) from error
+    except STORAGE_ERRORS as error:
+        raise LedgerError(cannot_write(public(where), error)) from error
     head = _head(attributes, where)
     return LedgerView(
         tuple(map(_to_trial, frozen)),
@@ -188,10 +149,10 @@ def read_ledger(path_or_url: Path | str, *, study_name: str = "run") -> LedgerVi
 def _head(attributes: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     head = attributes.get(RECORD_KEY)
     if not isinstance(head, dict) or not {"schema", "space", "objectives", "meta"} <= set(head):
-        raise LedgerError(f"the study in {_public(where)} was not written by automl; choose another place")
+        raise LedgerError(f"the study in {public(where)} was not written by automl; choose another place")
     if head["schema"] != SCHEMA:
         raise LedgerError(
-            f"the ledger {_public(where)} has schema {head['schema']}; this version reads schema {SCHEMA}: "
+            f"the ledger {public(where)} has schema {head['schema']}; this version reads schema {SCHEMA}: "
             "use the version of automl that wrote it"
         )
     return head
@@ -241,7 +202,7 @@ class Ledger:
             LedgerError: another writer is at work, the configuration differs, the record is damaged, or the
                 place cannot be written.
         """
-        where = _location(path_or_url)
+        where = location(path_or_url)
         repair = None
         if isinstance(where, Path):
             try:
@@ -254,7 +215,7 @@ class Ledger:
             if isinstance(where, Path):
                 clear_journal_lock(where)
                 repair = repair_journal(where) if where.exists() else None
-            storage = _storage(where)
+            storage = open_storage(where)
             head = {
                 "schema": SCHEMA,
                 "space": space.fingerprint,
@@ -278,8 +239,8 @@ class Ledger:
                 repairs.append(repair)
                 self._storage.set_study_user_attr(self._study, _REPAIRS, repairs)
             self._trials = [_to_trial(t) for t in self._storage.get_all_trials(self._study, deepcopy=False)]
-        except _STORAGE_ERRORS as error:
-            raise LedgerError(cannot_write(_public(self._where), error)) from error
+        except STORAGE_ERRORS as error:
+            raise LedgerError(cannot_write(public(self._where), error)) from error
         self.repairs = tuple(repairs)
 
     def record(self, trial: Trial) -> None:
@@ -315,13 +276,14 @@ class Ledger:
         try:
             added = self._storage.create_new_trial(self._study, template_trial=frozen)
             number = self._storage.get_trial(added).number
-        except _STORAGE_ERRORS as error:
+        except STORAGE_ERRORS as error:
             if isinstance(self._where, Path):
                 _cut_back(self._where, size)
-            raise LedgerError(cannot_write(_public(self._where), error)) from error
+            _pass_on_interrupt(error)
+            raise LedgerError(cannot_write(public(self._where), error)) from error
         if number != len(self._trials):
             raise LedgerError(
-                f"another writer added trial {len(self._trials)} to {_public(self._where)}; "
+                f"another writer added trial {len(self._trials)} to {public(self._where)}; "
                 "a run has one writer: stop the other one, then resume"
             )
 
@@ -334,6 +296,15 @@ class Ledger:
         if self._lock:
             self._lock.release()
             self._lock = None
+
+
+def _pass_on_interrupt(error: BaseException) -> None:
+    """Raise the Ctrl-C that ``error`` followed from: it broke off a write and left the lock half taken."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _cut_back(path: Path, size: int) -> None:
@@ -372,8 +343,8 @@ def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | 
             # New, or its writer was killed between these two lines.
             storage.set_study_user_attr(study, RECORD_KEY, dict(head))
             return int(study)
-    except _STORAGE_ERRORS as error:
-        raise LedgerError(cannot_write(_public(where), error)) from error
+    except STORAGE_ERRORS as error:
+        raise LedgerError(cannot_write(public(where), error)) from error
     old, new = _flat(_head(attributes, where)), _flat(head)
     different = [
         f"{key} is {old.get(key, 'absent')!r} there and {new.get(key, 'absent')!r} now"
@@ -382,7 +353,7 @@ def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | 
     ]
     if different:
         raise LedgerError(
-            f"{_public(where)} belongs to another configuration: {'; '.join(different)}; "
+            f"{public(where)} belongs to another configuration: {'; '.join(different)}; "
             "use the same settings to resume, or another folder"
         )
     return int(study)

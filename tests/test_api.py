@@ -8,7 +8,6 @@ import torch
 
 import automl
 from automl.api import bench_models
-from automl.api import diagnose
 from automl.api import export_member
 from automl.api import open_run
 from automl.api import report_run
@@ -126,12 +125,6 @@ def test_the_report_can_be_written_again(digits_run, tmp_path):
     assert "<html" in path.read_text()
     with pytest.raises(AutomlError):
         report_run(tmp_path)
-
-
-def test_the_doctor_lists_targets_models_and_strategies():
-    kinds = {f.what for f in diagnose()}
-    assert kinds == {"target", "model", "strategy"}
-    assert any(f.name == "openvino" and f.usable for f in diagnose())
 
 
 def test_a_module_and_samples_given_as_objects_are_searched(tmp_path, shared_cache):

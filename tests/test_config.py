@@ -44,11 +44,65 @@ def test_budget_errors_keep_their_own_sentence():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"trials": 0}, {"workers": 0}, {"effort": "huge"}, {"seed": -1}, {"batch": 0}]
+    "bad", [{"trials": 0}, {"workers": 0}, {"time": 90}, {"seed": -1}, {"batch": 0}, {"evaluation": 0}]
 )
 def test_values_out_of_range_name_the_setting(bad):
     with pytest.raises(ConfigError, match=f"setting {next(iter(bad))}="):
         make_config({"model": "m", **bad})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"effort": "quik"}, "unknown effort 'quik'; did you mean 'quick'"),
+        ({"executor": "rey"}, "unknown executor 'rey'; did you mean 'ray'"),
+        ({"model": ""}, "no model is given"),
+        ({"trials": 0}, "setting trials=0: it must be at least 1"),
+        ({7: 1}, "unknown setting '7'"),
+    ],
+)
+def test_the_sentence_says_what_is_allowed(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        make_config({"model": "m", **settings})
+
+
+def test_a_configuration_without_a_model_says_so():
+    with pytest.raises(ConfigError, match="no model is given"):
+        make_config({})
+
+
+@pytest.mark.parametrize("budget", [",", ["latency=5ms", ""], [" , "]])
+def test_an_empty_budget_is_refused(budget):
+    with pytest.raises(BudgetError, match="limits nothing"):
+        make_config({"model": "m", "budget": budget})
+
+
+@pytest.mark.parametrize("budget", [5, [5], {"latency": 5}.items()])
+def test_a_budget_that_is_no_text_is_refused(budget):
+    with pytest.raises(BudgetError, match="cannot read the budget"):
+        make_config({"model": "m", "budget": budget})
+
+
+@pytest.mark.parametrize("budget", [None, (), [], ""])
+def test_no_budget_at_all_is_fine(budget):
+    assert make_config({"model": "m", "budget": budget}).budget == ()
+
+
+def test_budgets_may_come_from_any_iterable():
+    assert make_config({"model": "m", "budget": (b for b in ["drop=1%"])}).budget == ("drop=1%",)
+
+
+def test_reports_and_artifacts_get_no_password_and_a_resumed_run_does(tmp_path):
+    url = "postgresql://user:hunter2@host:5432/db"
+    config = make_config({"model": "m", "storage": url})
+    assert config.shown()["storage"] == "postgresql://host/db"
+    assert {**config.shown(), "storage": url} == config.model_dump(mode="json")
+    assert make_config({"model": "m"}).shown()["storage"] is None
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    assert read_config(tmp_path / "c.yaml") == config
+    with pytest.raises(ConfigError, match="setting storage") as caught:
+        make_config({"model": "m", "storage": [url]})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_identity_ignores_where_a_run_is_executed_and_nothing_else():

@@ -15,11 +15,11 @@ from automl.core.errors import StrategyError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import Objective
+from automl.core.outcome import EventKind
+from automl.core.outcome import StopReason
+from automl.core.outcome import StopRule
 from automl.core.trial import TrialState
-from automl.engine import EventKind
 from automl.engine import SearchRun
-from automl.engine import StopReason
-from automl.engine import StopRule
 from automl.engine import reference_point
 from automl.engine import run_search
 from automl.execution.base import Lane
@@ -316,12 +316,6 @@ def test_untouched_model_that_cannot_be_measured_ends_the_run():
 def test_budget_on_a_metric_nobody_measures_ends_the_run():
     with pytest.raises(BudgetError, match="'macs' was not measured"):
         search(budgets=parse_budgets(["macs=1M"]))
-
-
-@pytest.mark.parametrize("wrong", [{"trials": 0}, {"seconds": 0.0}, {"stale_generations": -1}])
-def test_stop_rule_that_never_lets_it_start_is_refused(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        StopRule(**wrong)
 
 
 def test_empty_generation_is_refused():

@@ -323,3 +323,17 @@ def test_lock_left_by_a_killed_writer_in_mid_line_does_not_stall(journal):
     ledger.record(complete(3))
     ledger.close()
     assert len(read_ledger(journal).trials) == 4
+
+
+def test_ctrl_c_in_a_write_stays_ctrl_c_when_the_lock_then_fails():
+    from automl.ledger import _pass_on_interrupt
+
+    try:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise FileNotFoundError("the lock was not taken yet")
+    except OSError as error:
+        with pytest.raises(KeyboardInterrupt):
+            _pass_on_interrupt(error)
+    _pass_on_interrupt(OSError("no space left"))

@@ -35,6 +35,8 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> Path:
         part.write_bytes(model.SerializeToString())
         part.replace(path)
     except OSError as error:
+        if part.exists():
+            part.unlink()  # Half a file would keep a full disk full.
         raise _refused(path, error) from error
     return path
 

@@ -11,7 +11,8 @@ _LABELS = {
     "latency_p95_ms": "latency (p95)",
     "predicted_latency_ms": "latency (predicted)",
     "size_bytes": "size",
-    "memory_bytes": "memory",
+    "memory_bytes": "memory while serving",
+    "memory_peak_bytes": "memory (peak of loading)",
     "artifact_bytes": "artifact on disk",
     "macs": "multiply-accumulates",
     "bops": "bit operations",
@@ -21,7 +22,14 @@ _LABELS = {
     "drop": "quality lost",
 }
 _FRACTIONS = ("accuracy", "agreement", "drop", "cosine")
-_SCALED = {"size_bytes": "B", "memory_bytes": "B", "artifact_bytes": "B", "macs": "", "bops": ""}
+_SCALED = {
+    "size_bytes": "B",
+    "memory_bytes": "B",
+    "memory_peak_bytes": "B",
+    "artifact_bytes": "B",
+    "macs": "",
+    "bops": "",
+}
 
 
 def metric_label(name: str) -> str:

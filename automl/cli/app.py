@@ -22,14 +22,16 @@ from automl.cli.resume import resume
 from automl.cli.search import search
 from automl.cli.show import show
 from automl.cli.strategies import strategies
+from automl.cli.usage import Commands
+from automl.cli.usage import usage_sentence
 from automl.core.errors import AutomlError
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="automl",
+    cls=Commands,
     help="Search bits for every layer of a PyTorch model, priced by latency measured on this machine.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -54,8 +56,11 @@ def main() -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     console = Console(stderr=True, soft_wrap=True)
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        app()
+        code = app(arguments, prog_name="automl", standalone_mode=False)
+    except typer.TyperException as error:
+        _refuse(console, usage_sentence(error, arguments))
     except AutomlError as error:
         _refuse(console, str(error))
     except OSError as error:
@@ -64,6 +69,13 @@ def main() -> None:
             console,
             f"the system refused{where}: {error.strerror or error}; check space and permissions and resume",
         )
+    except MemoryError as error:
+        _refuse(
+            console,
+            f"memory ran out ({error or 'no size given'}); ask for fewer samples with --evaluation and "
+            "--calibration, a smaller --batch or fewer --workers",
+        )
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _refuse(console: Console, text: str) -> NoReturn:

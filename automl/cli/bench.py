@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from automl.cli import completion
 from automl.cli.render import format_metric
 
 __all__ = ["bench"]
@@ -17,15 +18,23 @@ __all__ = ["bench"]
 
 def bench(
     models: Annotated[
-        list[str], typer.Argument(help="artifact folders or model names; the first is the reference")
+        list[str],
+        typer.Argument(
+            metavar="ARTIFACT|MODEL", help="artifact folders or model names; the first is the reference"
+        ),
     ],
     data: Annotated[
         str | None, typer.Option(help="data for the quality; the embedded default when absent")
     ] = None,
-    target: Annotated[str, typer.Option(help="where models without an artifact are served")] = "openvino",
+    target: Annotated[
+        str,
+        typer.Option(help="where models without an artifact are served", autocompletion=completion.targets),
+    ] = "openvino",
     repeats: Annotated[int, typer.Option(help="timed runs of each model")] = 100,
     evaluation: Annotated[int, typer.Option(help="evaluation samples")] = 256,
-    threads: Annotated[int | None, typer.Option(help="threads of the serving runtime")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="threads of the serving runtime; all when absent")
+    ] = None,
     batch: Annotated[int, typer.Option(help="batch size")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,
 ) -> None:

@@ -20,7 +20,7 @@ def doctor(
 
     Example: [bold]automl doctor[/]
     """
-    from automl.api import diagnose
+    from automl.stages.doctor import diagnose
 
     findings = diagnose()
     if as_json:

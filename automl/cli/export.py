@@ -8,14 +8,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from automl.cli import completion
+
 __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="the run folder")],
-    model: Annotated[str, typer.Argument(help="id of a model of the front, or best")],
-    out: Annotated[Path, typer.Argument(help="file to write")],
-    to: Annotated[str, typer.Option("--to", help="onnx, openvino or torch")] = "onnx",
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    model: Annotated[str, typer.Argument(metavar="ID", help="id of a model of the front, or best")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="file to write")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="onnx, openvino or torch", autocompletion=completion.formats),
+    ] = "onnx",
 ) -> None:
     """Write a model of the front as ONNX, OpenVINO IR or a torch.export program.
 

@@ -1,4 +1,4 @@
-"""Progress on the terminal: one bar a stage, with an estimate made before the long part starts."""
+"""Progress on the terminal: one bar a stage, with the time that is left of it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressDisplay"]
 
+#: Seconds of steps that the pace is taken from; a step may take minutes.
+PACE_S = 1800.0
+
 
 class ProgressDisplay:
     """Shows the events of a run on a console; only stage lines when the console is not a terminal."""
@@ -39,6 +42,7 @@ class ProgressDisplay:
             console=console,
             transient=False,
             disable=not console.is_terminal,
+            speed_estimate_period=PACE_S,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -62,6 +66,8 @@ class ProgressDisplay:
                 self._console.print(
                     f"{event.stage}: {event.total} steps {event.text}", markup=False, highlight=False
                 )
+        if event.replayed:
+            self._progress.reset(self._tasks[event.stage])
         self._progress.update(
             self._tasks[event.stage], completed=event.done, total=event.total, note=event.text
         )

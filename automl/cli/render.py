@@ -65,7 +65,9 @@ def _row(member: Member, answer: Answer, mark: str) -> list[str]:
 
 
 def _columns(answer: Answer) -> list[str]:
-    return [answer.primary, "latency_ms", "latency_p95_ms", "predicted_latency_ms", "size_bytes", "macs"]
+    memory = ["memory_bytes"] if "memory_bytes" in answer.trial0.measurement else []
+    timing = ["latency_ms", "latency_p95_ms", "predicted_latency_ms"]
+    return [answer.primary, *timing, "size_bytes", *memory, "macs"]
 
 
 _TITLES = {
@@ -73,6 +75,7 @@ _TITLES = {
     "latency_p95_ms": "p95",
     "predicted_latency_ms": "predicted",
     "size_bytes": "size",
+    "memory_bytes": "memory",
     "macs": "MACs",
 }
 

@@ -12,7 +12,7 @@ __all__ = ["report"]
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="the run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
     out: Annotated[
         Path | None, typer.Option("--out", help="file to write; RUN/report.html when absent")
     ] = None,

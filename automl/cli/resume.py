@@ -16,7 +16,7 @@ __all__ = ["resume"]
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="the run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
     workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
     time: Annotated[str | None, typer.Option("--time", help="time limit of this part of the run")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,

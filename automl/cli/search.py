@@ -12,18 +12,21 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from automl.cli import completion
 from automl.cli.progress import ProgressDisplay
 from automl.cli.render import answer_json
 from automl.cli.render import show_answer
 from automl.cli.render import wide_console
 from automl.config import make_config
 from automl.config import read_config
+from automl.stages.answer import ENDED_EARLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["finish", "interruptible", "search"]
 
+EXIT_ERROR = 2
 EXIT_INFEASIBLE = 3
 EXIT_INTERRUPTED = 130
 
@@ -31,7 +34,9 @@ EXIT_INTERRUPTED = 130
 def search(
     model: Annotated[
         str | None,
-        typer.Argument(help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"),
+        typer.Argument(
+            metavar="MODEL", help="zoo name, timm:NAME, module:function, Hugging Face folder or .pt2 file"
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None,
@@ -48,16 +53,25 @@ def search(
         list[str] | None, typer.Option("--input", help="input shape, for example 1x3x32x32")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="openvino, openvino:isa=avx512_core, onnxruntime")
+        str | None,
+        typer.Option(
+            help="openvino, openvino:isa=avx512_core, onnxruntime", autocompletion=completion.targets
+        ),
     ] = None,
     space: Annotated[str | None, typer.Option(help="what is searched: precision")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", help="allow only these options (repeat)")
+        list[str] | None,
+        typer.Option("--option", help="allow only these options (repeat)", autocompletion=completion.options),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="evolutionary, exact, ...: see automl strategies")
+        str | None,
+        typer.Option(
+            help="evolutionary, exact, ...: see automl strategies", autocompletion=completion.strategies
+        ),
     ] = None,
-    effort: Annotated[str | None, typer.Option(help="quick, standard or full")] = None,
+    effort: Annotated[
+        str | None, typer.Option(help="quick, standard or full", autocompletion=completion.efforts)
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="candidates evaluated, the untouched model included")
     ] = None,
@@ -67,9 +81,13 @@ def search(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="seed of every random decision")] = None,
     workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
-    executor: Annotated[str | None, typer.Option(help="local or ray")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="local or ray", autocompletion=completion.executors)
+    ] = None,
     ray_address: Annotated[str | None, typer.Option(help="address of a Ray cluster")] = None,
-    threads: Annotated[int | None, typer.Option(help="threads of the serving runtime")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="threads of the serving runtime; all when absent")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="batch size at which latency is measured")] = None,
     calibration: Annotated[int | None, typer.Option(help="calibration samples")] = None,
     evaluation: Annotated[int | None, typer.Option(help="evaluation samples")] = None,
@@ -140,6 +158,11 @@ def finish(answer: Any, folder: Path, console: Console, *, as_json: bool) -> Non
     show_answer(console, answer, folder)
     if as_json:
         typer.echo(json.dumps(answer_json(answer, folder)))
+    if answer.stopped_by == "error":
+        note = next((n for n in answer.notes if n.startswith(ENDED_EARLY)), ENDED_EARLY)
+        line = f"automl: {note}; this is the best so far, go on with automl resume {folder}"
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_ERROR)
     if answer.stopped_by == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
     if answer.best is None:

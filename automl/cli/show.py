@@ -21,8 +21,8 @@ __all__ = ["show"]
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="the run folder")],
-    model: Annotated[str | None, typer.Argument(help="id of a model of the front")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    model: Annotated[str | None, typer.Argument(metavar="ID", help="id of a model of the front")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")] = False,
 ) -> None:
     """Show the front of a run, or the options and numbers of one model.

@@ -168,7 +168,7 @@ def parse_budget(text: str) -> Budget:
             allowed = [u for u in units if u] + (["x", "%"] if name in _RELATIVE else [])
             given = f"unit '{unit}' is unknown" if unit else "the unit is missing"
             near = did_you_mean(unit, allowed) if unit else ""
-            raise BudgetError(f"budget '{text}': {given}{near}; use one of {', '.join(allowed)}")
+            raise BudgetError(f"budget '{text}': {given}{near or ';'} use one of {', '.join(allowed)}")
         limit *= units[unit]
     if not (limit > 0 or (limit == 0 and name == "drop")) or not math.isfinite(limit):
         raise BudgetError(

@@ -22,6 +22,7 @@ METRIC_UNITS: dict[str, str] = {
     "size_bytes": "B",
     "artifact_bytes": "B",
     "memory_bytes": "B",
+    "memory_peak_bytes": "B",
     "macs": "MAC",
     "bops": "BOP",
     "weight_bits": "bit",

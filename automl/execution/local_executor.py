@@ -21,6 +21,7 @@ from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class InlineExecutor:
         """Run the queued jobs one by one.
 
         Raises:
-            ExecutionError: the worker state cannot be set up.
+            ExecutionError: the worker state cannot be set up, or the disk is full or read-only.
         """
         while self._jobs:
             yield self._run(self._jobs.popleft())
@@ -95,8 +96,11 @@ class InlineExecutor:
         start = time.perf_counter()
         try:
             value, failure = self._work(self._state[0], job.payload), None
-        except Exception as error:  # noqa: BLE001  the worker boundary: every reason becomes a failed job
-            value, failure = None, failure_text(error)
+        except Exception as error:
+            kind, failure = failed_job(error)
+            if kind is ReportKind.BROKEN:
+                raise ExecutionError(failure) from error
+            value = None
         return Completion(job.key, value, failure, time.perf_counter() - start)
 
     def cancel(self) -> None:

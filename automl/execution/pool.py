@@ -6,6 +6,7 @@ worker is a process or a Ray actor. There are no threads: work moves when a job 
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from abc import ABC
@@ -34,20 +35,28 @@ __all__ = [
     "WorkerPool",
     "available_cpus",
     "check_workers",
+    "failed_job",
     "failure_text",
 ]
+
+#: The system lets nobody write: no space, a quota, a size limit, a read-only or broken disk.
+_MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 #: How often a job is tried again after its worker died.
 MAX_RETRIES = 2
 
 
 class ReportKind(StrEnum):
-    """What a worker says: it is ready, its set-up failed, the job ended well or badly, or it is gone."""
+    """What a worker says.
+
+    It is ready, its set-up failed, the job ended well or badly, the system refuses to go on, or it is gone.
+    """
 
     READY = "ready"
     SETUP_FAILED = "setup failed"
     DONE = "done"
     FAILED = "failed"
+    BROKEN = "broken"
     DIED = "died"
 
 
@@ -91,6 +100,22 @@ def failure_text(error: BaseException) -> str:
     """Return the reason a failed job carries: our errors' sentence, or the type and text of any other."""
     text = str(error)
     return text if isinstance(error, AutomlError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def failed_job(error: BaseException) -> tuple[ReportKind, str]:
+    """Return whether the job alone failed or the whole machine does, and the reason.
+
+    A full or read-only disk says nothing about the candidate: recorded as its failure, a run that goes on
+    later would never measure it.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno in _MACHINE_ERRORS:
+            place = f" '{link.filename}'" if link.filename else ""
+            reason = f"the system refuses to write{place}: {link.strerror}; free the disk, then resume"
+            return ReportKind.BROKEN, reason
+        link = link.__cause__
+    return ReportKind.FAILED, failure_text(error)
 
 
 class WorkerPool(ABC):
@@ -173,7 +198,7 @@ class WorkerPool(ABC):
         """Yield the completion of every job submitted so far, in order of submission.
 
         Raises:
-            ExecutionError: workers cannot be set up.
+            ExecutionError: workers cannot be set up, or the disk is full or read-only.
         """
         while self._order:
             key = self._order[0]
@@ -252,6 +277,9 @@ class WorkerPool(ABC):
         if report.kind is ReportKind.SETUP_FAILED:
             self.close()
             raise ExecutionError(f"a worker cannot be set up: {report.value}")
+        if report.kind is ReportKind.BROKEN:
+            self.close()
+            raise ExecutionError(str(report.value))
         if report.kind is ReportKind.DIED:
             self._bury(report.slot, running, str(report.value))
             return

@@ -20,12 +20,13 @@ from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RayExecutor"]
+__all__ = ["RayExecutor", "probe_cluster"]
 
 _QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 _PROBE_S = 5.0
@@ -53,7 +54,7 @@ class _Actor:
         try:
             kind, value = ReportKind.DONE, self._work(self._state, payload)
         except Exception as error:  # noqa: BLE001  the worker boundary
-            kind, value = ReportKind.FAILED, failure_text(error)
+            kind, value = failed_job(error)
         return kind, value, time.perf_counter() - start
 
 
@@ -102,7 +103,8 @@ class RayExecutor(WorkerPool):
             raise ExecutionError(f"the work cannot be sent to Ray workers: {failure_text(error)}") from error
 
     def _connect(self) -> None:
-        _probe(self._address)
+        if self._address:
+            probe_cluster(self._address)
         os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
         try:
             ray.init(
@@ -160,9 +162,9 @@ class RayExecutor(WorkerPool):
             ray.shutdown()
 
 
-def _probe(address: str | None) -> None:
+def probe_cluster(address: str) -> None:
     """Raise ExecutionError when nothing answers at HOST:PORT; Ray itself would wait for minutes."""
-    host, separator, port = (address or "").rpartition("://")[2].rpartition(":")
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
     if not separator or not port.isdigit():
         return
     try:

@@ -12,6 +12,8 @@ from automl.core.errors import ExecutionError
 from automl.execution.base import Completion
 from automl.execution.base import Lane
 from automl.execution.pool import MAX_RETRIES
+from automl.execution.pool import ReportKind
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class SimulatedExecutor:
         """Yield completions in order of submission; the clock shows when each one was known.
 
         Raises:
-            ExecutionError: the worker state cannot be set up.
+            ExecutionError: the worker state cannot be set up, or the disk is full or read-only.
         """
         while self._order:
             job = self._order[0]
@@ -170,5 +172,8 @@ class SimulatedExecutor:
                 raise ExecutionError(f"a worker cannot be set up: {failure_text(error)}") from error
         try:
             return Completion(job.key, work(self._state[0], job.payload), None, seconds)
-        except Exception as error:  # noqa: BLE001  the worker boundary: every reason becomes a failed job
-            return Completion(job.key, None, failure_text(error), seconds)
+        except Exception as error:
+            kind, failure = failed_job(error)
+            if kind is ReportKind.BROKEN:
+                raise ExecutionError(failure) from error
+            return Completion(job.key, None, failure, seconds)

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from automl.execution.pool import ReportKind
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 __all__ = ["main", "serve"]
@@ -43,7 +44,7 @@ def serve(connection: Connection[Any, Any]) -> None:
         try:
             kind, value = ReportKind.DONE, work(state, payload)
         except Exception as error:  # noqa: BLE001  the worker boundary
-            kind, value = ReportKind.FAILED, failure_text(error)
+            kind, value = failed_job(error)
         seconds = time.perf_counter() - start
         try:
             connection.send((kind, value, seconds))

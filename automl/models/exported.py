@@ -18,11 +18,26 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["load_exported"]
+__all__ = ["load_exported", "load_program"]
 
 
 def load_exported(path: Path) -> tuple[nn.Module, tuple[torch.Tensor, ...] | None]:
     """Return the module of an exported program and the tensors it was exported with, when the file has them.
+
+    Raises:
+        ModelError: the file is missing, damaged, not a .pt2 file, or carries pickled objects.
+    """
+    program = load_program(path)
+    examples = None
+    if program.example_inputs is not None:
+        args, kwargs = program.example_inputs
+        if not kwargs and all(isinstance(a, torch.Tensor) for a in args):
+            examples = tuple(args)
+    return program.module(), examples
+
+
+def load_program(path: Path) -> torch.export.ExportedProgram:
+    """Return the exported program of a ``.pt2`` file.
 
     ``torch.export.load`` unpickles whatever ``weights_only`` loading rejects, so every such member of the
     file is tried with ``weights_only=True`` first and the file is refused when one fails.
@@ -35,7 +50,7 @@ def load_exported(path: Path) -> tuple[nn.Module, tuple[torch.Tensor, ...] | Non
     try:
         with zipfile.ZipFile(path) as archive:
             _refuse_objects(archive, path)
-        program = torch.export.load(path)
+        return torch.export.load(path)
     except (
         zipfile.BadZipFile,
         OSError,
@@ -49,12 +64,6 @@ def load_exported(path: Path) -> tuple[nn.Module, tuple[torch.Tensor, ...] | Non
         raise ModelError(
             f"'{path}' cannot be read as an exported program ({reason}); write it with torch.export.save"
         ) from error
-    examples = None
-    if program.example_inputs is not None:
-        args, kwargs = program.example_inputs
-        if not kwargs and all(isinstance(a, torch.Tensor) for a in args):
-            examples = tuple(args)
-    return program.module(), examples
 
 
 def _refuse_objects(archive: zipfile.ZipFile, path: Path) -> None:

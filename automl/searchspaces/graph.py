@@ -154,7 +154,27 @@ class ModelGraph:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with any node, shape or site (not with weight values)."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Return the graph as JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelGraph:
+        """Return the graph that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: the text is not such JSON.
+        """
+        stored = json.loads(text)
+        nodes = [
+            GraphNode(**{**n, "inputs": tuple(n["inputs"]), "shape": tuple(n["shape"])})
+            for n in stored["nodes"]
+        ]
+        sites = [Site(**{**s, "weight_shape": tuple(s["weight_shape"])}) for s in stored["sites"]]
+        shapes = tuple(tuple(shape) for shape in stored["input_shapes"])
+        return cls(tuple(nodes), tuple(sites), shapes, stored["n_other_parameters"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,10 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         if not self.dimensions:
-            raise SpaceError("the search space has no dimension: the target offers no choice for this model")
+            raise SpaceError(
+                "the search space has no dimension: the options that are allowed and legal on this target "
+                "leave nothing to choose; allow others with --option, or choose another --target"
+            )
         if len(self._position) != len(self.dimensions):
             raise SpaceError("dimension names must be unique")
         for condition in self.conditions:

@@ -14,15 +14,19 @@ from automl.core.candidate import Candidate
 from automl.core.errors import EvaluationError
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
+from automl.stages.folder import no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Answer", "Member", "read_answer", "write_answer"]
+__all__ = ["ENDED_EARLY", "Answer", "Member", "read_answer", "write_answer"]
 
 SCHEMA = 1
 ANSWER_FILE = "answer.json"
+
+#: How the note begins that says which error ended a search.
+ENDED_EARLY = "the search ended early"
 
 
 @dataclass(frozen=True)
@@ -149,10 +153,8 @@ def read_answer(folder: Path) -> Answer:
     """
     try:
         data = json.loads((folder / ANSWER_FILE).read_text())
-    except FileNotFoundError:
-        raise LedgerError(
-            f"{folder} holds no finished run; give a run folder, or finish it: automl resume {folder}"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise LedgerError(no_answer(folder)) from None
     except (OSError, json.JSONDecodeError) as error:
         raise LedgerError(
             f"the answer in {folder} is damaged ({error}); write it again: automl resume {folder}"

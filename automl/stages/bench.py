@@ -17,6 +17,8 @@ from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
 from automl.models.loading import load_model
 from automl.searchspaces.trace import trace_model
+from automl.stages.check import check_threads
+from automl.stages.folder import CONFIG_FILE
 from automl.targets.onnx_export import export_onnx
 from automl.targets.qdq import apply_plan
 from automl.targets.table import make_target
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["measure_side_by_side"]
 
 PREDICT_BATCH = 8
+
+#: Either of them tells an artifact folder, a damaged one too.
+ARTIFACT_FILES = ("manifest.json", "model.onnx")
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,19 @@ def measure_side_by_side(
         ConfigError: the models do not share one original model.
         AutomlError: a model, artifact or data cannot be used.
     """
+    check_threads(threads)
     server = make_target(target, threads=threads, batch=batch)
     with tempfile.TemporaryDirectory(prefix="automl-bench-") as temporary:
         place = Path(temporary)
         entries, specs = [], []
         loaded: LoadedModel | None = None
         for index, name in enumerate(models):
-            if (Path(name) / "manifest.json").exists():
+            if (Path(name) / CONFIG_FILE).exists():
+                raise ConfigError(
+                    f"{name} is a run folder; name one of its models, for example {name}/models/ID: "
+                    f"automl show {name} lists them"
+                )
+            if any((Path(name) / file).exists() for file in ARTIFACT_FILES):
                 entry, spec = _artifact_entry(Path(name), index, place)
             else:
                 spec = name

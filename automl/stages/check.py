@@ -13,6 +13,7 @@ from automl.core.errors import ModelError
 from automl.core.errors import unknown_name
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.ledger_storage import check_storage
 from automl.models.checks import parse_input_shape
 from automl.stages.folder import cache_folder
 from automl.stages.prepare import SPACES
@@ -22,11 +23,12 @@ from automl.targets.table import make_target
 
 if TYPE_CHECKING:
     from automl.config import SearchConfig
+    from automl.searchspaces.space import SearchSpace
 
-__all__ = ["check_config", "check_measured", "check_sites"]
+__all__ = ["check_config", "check_measured", "check_sites", "check_space", "check_threads"]
 
 #: Metrics that every candidate of every task has.
-_ALWAYS = frozenset({"latency_ms", "size_bytes", "weight_bits", "macs", "bops", "drop"})
+_ALWAYS = frozenset({"latency_ms", "size_bytes", "memory_bytes", "weight_bits", "macs", "bops", "drop"})
 
 #: What the quality of a task adds.
 _BY_TASK = {
@@ -41,8 +43,9 @@ def check_config(config: SearchConfig) -> None:
     """Refuse names and settings that no model could make valid; loads and measures nothing.
 
     Raises:
-        AutomlError: unknown space, option, strategy or target, an unreadable input shape, more workers than
-            processors, a package that is not installed, or a folder of tables that cannot be written.
+        AutomlError: unknown space, option, strategy or target, an unreadable input shape, more workers or
+            threads than processors, a package that is not installed, a folder of tables that cannot be
+            written, or a cluster or storage that does not answer.
     """
     if config.space not in SPACES:
         raise ConfigError(unknown_name("space", config.space, SPACES))
@@ -55,7 +58,34 @@ def check_config(config: SearchConfig) -> None:
         raise MissingExtraError("executor 'ray' needs the package ray; run: pip install ray")
     if config.executor == "local" or config.ray_address is None:
         check_workers(config.workers, available_cpus())
+    check_threads(config.threads)
+    _check_cluster(config)
     _check_cache(config)
+    if config.storage is not None:
+        check_storage(config.storage)
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise ConfigError when the serving runtime is asked for more threads than there are processors."""
+    limit = available_cpus()
+    if threads is not None and not 1 <= threads <= limit:
+        raise ConfigError(
+            f"threads={threads} does not fit this machine; give a number from 1 to {limit}, its processors"
+        )
+
+
+def _check_cluster(config: SearchConfig) -> None:
+    """Refuse a cluster that is not used, or that does not answer."""
+    if config.ray_address is None:
+        return
+    if config.executor != "ray":
+        raise ConfigError(
+            f"the cluster at '{config.ray_address}' is not used by executor '{config.executor}'; "
+            "add --executor ray, or leave --ray-address out"
+        )
+    from automl.execution.ray_executor import probe_cluster
+
+    probe_cluster(config.ray_address)
 
 
 def _check_cache(config: SearchConfig) -> None:
@@ -78,6 +108,15 @@ def check_sites(sites: int, name: str) -> None:
         raise ModelError(
             f"model '{name}' has no convolution, matrix or embedding layer with weights, so there is nothing "
             "to search; give a model that has one"
+        )
+
+
+def check_space(space: SearchSpace, name: str) -> None:
+    """Raise ConfigError when the options that are left allow the untouched model alone."""
+    if space.log10_size == 0:
+        raise ConfigError(
+            f"the options that are allowed and legal on this target leave nothing to choose for '{name}'; "
+            "allow others with --option, or choose another --target"
         )
 
 

@@ -13,18 +13,20 @@ from automl.artifact.load import load_artifact
 from automl.artifact.manifest import ArtifactInfo
 from automl.artifact.manifest import package_versions
 from automl.artifact.save import save_artifact
-from automl.core.budget import total_violation
-from automl.core.dominance import nondominated_mask
+from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
 from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
-from automl.core.objective import losses
-from automl.core.trial import TrialState
+from automl.evaluators.memory import CONFIRM_PROCESSES
+from automl.evaluators.memory import measure_memory
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.answer import Member
 from automl.stages.events import Progressed
+from automl.stages.finalists import choose_finalists
 from automl.stages.prepare import timing_inputs
+from automl.stages.problem import uniform_candidates
+from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
 from automl.targets.qdq import apply_plan
 from automl.transforms.materialize import materialize
@@ -46,10 +48,16 @@ if TYPE_CHECKING:
     from automl.stages.events import Listener
     from automl.transforms.plan import QuantizationPlan
 
-__all__ = ["Confirmation", "choose_finalists", "confirm"]
+__all__ = ["Confirmation", "confirm"]
 
 #: Samples on which the deployed model is compared with the simulated one.
 PARITY_SAMPLES = 32
+
+#: Of them run together: large activations of eager torch cost page faults.
+PARITY_BATCH = 4
+
+#: Metrics whose budgets are judged at the upper end of the interval.
+JUDGED_HIGH = ("latency_ms", "memory_bytes")
 
 #: Further rounds of finalists when none of the first meets the hard budgets.
 EXTRA_ROUNDS = 2
@@ -74,46 +82,6 @@ class Confirmation:
     failed: tuple[str, ...]
 
 
-def choose_finalists(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    budgets: Sequence[Budget],
-    count: int,
-    skip: frozenset[str] = frozenset(),
-) -> list[Candidate]:
-    """Return the candidates to confirm: feasible front members, spread over the front, then the nearest.
-
-    Args:
-        trials: measured trials.
-        objectives: axes of the front, quality first.
-        budgets: resolved budgets.
-        count: how many.
-        skip: digests of candidates confirmed already.
-    """
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.candidate.digest not in skip]
-    measured = [t.measurement for t in complete if t.measurement is not None]
-    if not measured:
-        return []
-    violation = np.array([total_violation(budgets, m) for m in measured])
-    points = losses(objectives, measured)
-    chosen: list[int] = []
-    feasible = np.flatnonzero(violation <= 0)
-    if feasible.size:
-        front = feasible[nondominated_mask(points[feasible])]
-        front = front[np.lexsort(points[front].T[::-1])]
-        take = np.unique(np.linspace(0, len(front) - 1, min(count, len(front))).round().astype(int))
-        chosen = [int(i) for i in front[take]]
-    order = np.lexsort((points[:, 0], violation))
-    for index in order:
-        if len(chosen) >= min(count, max(2, len(feasible))) and feasible.size:
-            break
-        if len(chosen) >= count:
-            break
-        if int(index) not in chosen:
-            chosen.append(int(index))
-    return [complete[i].candidate for i in chosen]
-
-
 def member_id(candidate: Candidate) -> str:
     """Return the short name of a candidate."""
     return candidate.digest[:8]
@@ -132,33 +100,17 @@ class _Confirmer:
         """Return where the candidate's artifact lies."""
         return self.bench.folder / "models" / member_id(candidate)
 
-    def repaired(self, candidate: Candidate) -> QuantizationPlan:
-        """Return the candidate's plan after repair, or the plain one when repair does not lower its error.
-
-        Both are judged on calibration samples, as deployed, by the squared error of the outputs.
-        """
-        plain = self.evaluator.plan(candidate)
-        if not plain.weights:
-            return plain
-        calibration = self.bench.data.calibration
-        fixed = self.bench.quantizer.repair(plain, calibration)
-        held = calibration.take(slice(max(0, len(calibration) - PARITY_SAMPLES), None))
-        exact = self.evaluator.predict(self.evaluator.reference_file, "f32", held)
-        errors = []
-        for plan in (plain, fixed):
-            file = self.evaluator.write(candidate, plan)
-            outputs = self.evaluator.predict(file, plan.float_type, held)
-            file.unlink()
-            errors.append(sum(float(np.mean((o - e) ** 2)) for o, e in zip(outputs, exact, strict=True)))
-        return fixed if errors[1] <= errors[0] else plain
+    def file(self, candidate: Candidate) -> Path:
+        """Return where the candidate's reloaded graph is written while it is measured."""
+        return self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx"
 
     def build(self, candidate: Candidate, *, repair: bool) -> Path:
         """Write the candidate's artifact, reload it, and return the file of the reloaded graph."""
-        plan = self.repaired(candidate) if repair else self.evaluator.plan(candidate)
+        plan = repaired_plan(self.evaluator, candidate) if repair else self.evaluator.plan(candidate)
         self.plans[candidate.digest] = plan
         self.save(candidate, self.evaluator.counts(candidate), {})
         artifact = load_artifact(self.folder(candidate))
-        return artifact.write_onnx(self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx")
+        return artifact.write_onnx(self.file(candidate))
 
     def save(
         self,
@@ -182,7 +134,7 @@ class _Confirmer:
             measurement=measurement,
             baseline=baseline,
             budgets=budgets,
-            config=self.bench.config.model_dump(mode="json"),
+            config=self.bench.config.shown(),
             versions=package_versions(),
             machine=dict(target.machine),
             created=self.stamp,
@@ -199,7 +151,7 @@ class _Confirmer:
         plan = replace(self.plans[candidate.digest], float_type="f32")
         model = materialize(self.bench.traced, plan)
         rows = []
-        step = len(samples) if self.bench.traced.dynamic_batch else 1
+        step = PARITY_BATCH if self.bench.traced.dynamic_batch else 1
         with torch.inference_mode():
             for batch in samples.batches(step):
                 out = model(*(torch.from_numpy(np.ascontiguousarray(a)) for a in batch))
@@ -215,9 +167,7 @@ class _Confirmer:
 
 def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int]:
     """Return initializer -> bits for the integer weights that are stored in fewer than 8 bits."""
-    bits = {
-        site: weight.bits for site, weight in plan.weights.items() if weight.bits < 8 and not weight.group
-    }
+    bits = {site: weight.bits for site, weight in plan.weights.items() if weight.packed}
     packed = {}
     for tensor in model.graph.initializer:
         site, _, rest = tensor.name.rpartition(".weight.")
@@ -227,7 +177,7 @@ def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int
 
 
 def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
-    low = [s for s, w in plan.weights.items() if w.bits < 8 and not w.group]
+    low = [s for s, w in plan.weights.items() if w.packed]
     if not low:
         return ()
     return (
@@ -237,12 +187,10 @@ def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
 
 
 def conservative(measurement: Measurement) -> Measurement:
-    """Return the measurement with the latency at the upper end of its interval, for judging budgets."""
-    if "latency_ms" not in measurement:
-        return measurement
-    latency = measurement["latency_ms"]
-    high = Metric(latency.high, latency.unit, n=latency.n)
-    return Measurement({**measurement.metrics, "latency_ms": high}, measurement.facts)
+    """Return the measurement with latency and memory at the upper end of their intervals, for budgets."""
+    found = {name: measurement[name] for name in JUDGED_HIGH if name in measurement}
+    high = {name: Metric(m.high, m.unit, n=m.n) for name, m in found.items()}
+    return Measurement({**measurement.metrics, **high}, measurement.facts)
 
 
 class _Sitting:
@@ -262,6 +210,7 @@ class _Sitting:
         self._repeats = repeats
         self._stage = "confirm" if number == 0 else f"confirm, round {number + 1}"
         self._listener = listener
+        self._memories: dict[str, Measurement] = {}
         self.failed: list[str] = []
 
     def run(
@@ -276,13 +225,20 @@ class _Sitting:
             self._listener(Progressed(self._stage, index, total, f"build {member_id(candidate)}"))
             try:
                 file = self._confirmer.build(candidate, repair=0 < index <= self._bench.config.spend.repairs)
+                _, float_type = assignment_of(candidate, self._bench.space)
+                self._read_memory(candidate, file, float_type)
             except AutomlError as error:
+                # Without the untouched model there is nothing to compare with, and what cannot be written
+                # now cannot be for the next one either.
+                if index == 0 or isinstance(error, ArtifactError):
+                    raise
+                self._confirmer.file(candidate).unlink(missing_ok=True)
                 self.failed.append(f"{member_id(candidate)}: {error}")
                 continue
-            _, float_type = assignment_of(candidate, self._bench.space)
             rows.append((candidate, file, float_type))
         base = rows[0]
         extra = [(self._bench.space.uniform("float", t), base[1], t) for t in floats]
+        extra = [row for row in extra if self._computes(*row)]
         everyone = [base, *extra, *rows[1:]]
         self._bench.target.close()
         self._listener(Progressed(self._stage, total, total, "measure in a fresh process"))
@@ -295,6 +251,28 @@ class _Sitting:
             for index, ((candidate, _, _), m) in enumerate(zip(everyone, measured, strict=True))
         ]
         return members[0], tuple(members[1 : 1 + len(extra)]), members[1 + len(extra) :], resolved
+
+    def _read_memory(self, candidate: Candidate, file: Path, float_type: str) -> None:
+        """Measure and keep the memory of a reloaded graph when it is limited."""
+        if self._confirmer.evaluator.limits_memory:
+            self._memories[candidate.digest] = measure_memory(
+                self._bench.target,
+                file,
+                float_type,
+                timing_inputs(self._bench),
+                processes=CONFIRM_PROCESSES,
+            )
+
+    def _computes(self, candidate: Candidate, file: Path, float_type: str) -> bool:
+        """Return whether the untouched model gives finite outputs in a float type; note it when not."""
+        sample = self._bench.data.evaluation.take(slice(0, 1))
+        try:
+            self._confirmer.evaluator.predict(file, float_type, sample)
+            self._read_memory(candidate, file, float_type)
+        except EvaluationError as error:
+            self.failed.append(f"the untouched model in {float_type}: {error}")
+            return False
+        return True
 
     def _measure(self, rows: Sequence[tuple[Candidate, Path, str]]) -> list[Measurement]:
         bench, evaluator = self._bench, self._confirmer.evaluator
@@ -317,6 +295,7 @@ class _Sitting:
                 }
             )
             whole = evaluator.counts(candidate).merged(quality).merged(latency)
+            whole = whole.merged(self._memories.get(candidate.digest, Measurement({})))
             folder = self._confirmer.folder(candidate)
             if folder.exists():
                 size = Metric(load_artifact(folder).size_bytes, "B")
@@ -364,30 +343,26 @@ def confirm(
     confirmer = _Confirmer(evaluator, stamp)
     reference = next(t.measurement for t in trials if t.number == 0 and t.measurement is not None)
     wanted = [b.resolve(reference) for b in budgets]
-    members: list[Member] = []
-    trial0: Member | None = None
-    defaults: tuple[Member, ...] = ()
-    resolved: tuple[Budget, ...] = tuple(wanted)
+    rounds: list[tuple[Member, tuple[Member, ...], list[Member], tuple[Budget, ...]]] = []
     failed: list[str] = []
     seen: frozenset[str] = frozenset({evaluator.bench.space.default.digest})
-    for round_number in range(1 + EXTRA_ROUNDS):
-        chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen)
-        if not chosen:
+    anchors = frozenset(c.digest for _, c in uniform_candidates(evaluator.bench.space))
+    for number in range(1 + EXTRA_ROUNDS):
+        chosen = choose_finalists(trials, objectives, wanted, spend.confirm, seen, anchors)
+        # A search that measured the untouched model alone still ends with its confirmed numbers.
+        if number and not chosen:
             break
         seen |= {c.digest for c in chosen}
-        sitting = _Sitting(confirmer, chosen, spend.confirm_repeats, round_number, listener)
-        trial0, found_defaults, found, resolved = sitting.run(budgets)
-        defaults = defaults or found_defaults
-        members.extend(found)
+        sitting = _Sitting(confirmer, chosen, spend.confirm_repeats, number, listener)
+        rounds.append(sitting.run(budgets))
         failed.extend(sitting.failed)
+        _, _, found, resolved = rounds[-1]
         if any(m.feasible or not _broken_hard(m, resolved) for m in found):
             break
-        wanted = [replace(b, limit=b.limit * 0.97) if b.metric == "latency_ms" else b for b in wanted]
-    if trial0 is None:
-        raise EvaluationError(
-            "no candidate could be measured, so there is nothing to confirm; see the failed trials"
-        )
-    return Confirmation(trial0, defaults, tuple(members), resolved, tuple(failed))
+        wanted = [replace(b, limit=b.limit * 0.97) if b.metric in JUDGED_HIGH else b for b in wanted]
+    trial0, defaults, _, resolved = rounds[-1]
+    members = tuple(member for row in rounds for member in row[2])
+    return Confirmation(trial0, defaults, members, resolved, tuple(failed))
 
 
 def _broken_hard(member: Member, budgets: Sequence[Budget]) -> bool:

@@ -12,11 +12,13 @@ from automl.core.measurement import Metric
 from automl.core.trial import Fidelity
 from automl.evaluators.compute import bops
 from automl.evaluators.latency import LatencyMeter
+from automl.evaluators.memory import measure_memory
 from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
 from automl.evaluators.size import size_bytes
 from automl.evaluators.size import weight_bits
 from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.code_version import code_version
 from automl.stages.prepare import timing_inputs
 from automl.targets.qdq import apply_plan
 
@@ -35,6 +37,13 @@ __all__ = ["CandidateEvaluator", "work"]
 
 #: Samples of the evaluation set used at subset fidelity.
 SUBSET = 64
+
+#: What each kind of job measures; memory disturbs no other job and is disturbed by none.
+PARTS = {
+    "all": ("quality", "latency", "memory"),
+    "quality": ("quality", "memory"),
+    "latency": ("latency",),
+}
 
 #: Samples predicted at a time.
 PREDICT_BATCH = 8
@@ -70,7 +79,11 @@ class CandidateEvaluator:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{candidate.digest}.onnx"
         model = apply_plan(self.bench.base, plan or self.plan(candidate), self.bench.target.info().name)
-        file.write_bytes(model.SerializeToString())
+        try:
+            file.write_bytes(model.SerializeToString())
+        except OSError as error:
+            file.unlink(missing_ok=True)  # Half a graph would keep a full disk full.
+            raise OSError(error.errno, error.strerror, str(file)) from error
         return file
 
     @property
@@ -108,14 +121,25 @@ class CandidateEvaluator:
         return Measurement(metrics)
 
     def quality(self, candidate: Candidate, file: Path, fidelity: Fidelity) -> Measurement:
-        """Return the quality of a written graph against the untouched model."""
-        samples, reference = self.bench.data.evaluation, self.reference
+        """Return the quality of a written graph against the untouched model.
+
+        Quality is a function of model, data, candidate and target, so a run takes it from the cache when
+        another one measured it.
+        """
+        bench = self.bench
+        target = [repr(bench.quality_target.info()), repr(bench.target.rules)]
+        key = ["quality", code_version(), *bench.key, *target, candidate.digest, str(fidelity)]
+        stored = bench.cache.get(key)
+        if isinstance(stored, dict):
+            return Measurement.from_json(stored)
+        samples, reference = bench.data.evaluation, self.reference
         if fidelity is Fidelity.SUBSET and len(samples) > SUBSET:
             samples = samples.take(slice(0, SUBSET))
             reference = tuple(r[:SUBSET] for r in reference)
-        _, float_type = assignment_of(candidate, self.bench.space)
-        outputs = self.predict(file, float_type, samples)
-        return self.score(outputs, reference, samples)
+        _, float_type = assignment_of(candidate, bench.space)
+        measured = self.score(self.predict(file, float_type, samples), reference, samples)
+        bench.cache.put(key, measured.to_json())
+        return measured
 
     def score(
         self,
@@ -144,13 +168,31 @@ class CandidateEvaluator:
         _, float_type = assignment_of(candidate, self.bench.space)
         return self.meter.measure(file, float_type, repeats=self.bench.config.spend.repeats)
 
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a budget needs the memory, which costs every candidate a few processes."""
+        return any(b.metric == "memory_bytes" for b in self.bench.config.budgets)
+
+    def memory(self, candidate: Candidate, file: Path) -> Measurement:
+        """Return what serving a written graph holds resident, from the cache when another run measured it."""
+        bench = self.bench
+        settings = [repr(bench.target.info()), repr(bench.target.rules), bench.config.batch]
+        key = ["memory", code_version(), *bench.key, candidate.digest, *settings]
+        stored = bench.cache.get(key)
+        if isinstance(stored, dict):
+            return Measurement.from_json(stored)
+        _, float_type = assignment_of(candidate, bench.space)
+        measured = measure_memory(bench.target, file, float_type, timing_inputs(bench))
+        bench.cache.put(key, measured.to_json())
+        return measured
+
     def discard(self, file: Path) -> None:
         """Delete a written graph, except the untouched model's."""
         if file != self._reference_file:
             file.unlink(missing_ok=True)
 
     def evaluate(self, candidate: Candidate, fidelity: Fidelity, parts: tuple[str, ...]) -> Measurement:
-        """Return the measurement of ``parts``, a subset of ``quality`` and ``latency``.
+        """Return the measurement of ``parts``: ``quality``, ``latency``, and ``memory`` when it is limited.
 
         Raises:
             EvaluationError: the candidate could not be built or run; the text is the reason.
@@ -162,13 +204,15 @@ class CandidateEvaluator:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
             if "latency" in parts:
                 measured = measured.merged(self.latency(candidate, file))
+            if "memory" in parts and self.limits_memory:
+                measured = measured.merged(self.memory(candidate, file))
         finally:
             self.discard(file)
         return measured
 
 
 def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate a job's ``candidate`` at ``fidelity``; ``stage`` is quality, latency or all.
+    """Evaluate a job's ``candidate`` at ``fidelity``; ``stage`` is one of :data:`PARTS`.
 
     Returns:
         The measurement as plain JSON.
@@ -176,7 +220,6 @@ def work(evaluator: CandidateEvaluator, payload: dict[str, Any]) -> dict[str, An
     Raises:
         EvaluationError: the candidate could not be built or run.
     """
-    stage = payload["stage"]
-    parts = ("quality", "latency") if stage == "all" else (stage,)
     candidate = Candidate.of(payload["candidate"])
+    parts = PARTS[payload["stage"]]
     return evaluator.evaluate(candidate, Fidelity(payload["fidelity"]), parts).to_json()

@@ -17,12 +17,14 @@ class Progressed:
         done: steps done.
         total: steps in all, None for a line of text.
         text: a short remark, for example the best value so far.
+        replayed: whether the step was taken from an earlier session, so that it tells nothing about the pace.
     """
 
     stage: str
     done: int = 0
     total: int | None = None
     text: str = ""
+    replayed: bool = False
 
 
 Listener = Callable[[Progressed], None]

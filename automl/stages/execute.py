@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from automl.core.errors import ExecutionError
-from automl.engine import Stage
 from automl.execution.base import Lane
+from automl.execution.trial_runner import Stage
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.evaluate import work
 from automl.stages.events import silent

@@ -16,6 +16,7 @@ __all__ = [
     "cache_folder",
     "discard_unused",
     "free_folder",
+    "no_answer",
     "open_folder",
     "stored_config",
 ]
@@ -55,6 +56,8 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
         if folder.exists() and any(folder.iterdir()) and not file.exists():
             raise ConfigError(f"{folder} exists and is not a run folder; choose another --run folder")
         folder.mkdir(parents=True, exist_ok=True)
+        if config.storage is not None:
+            file.touch(mode=0o600)  # The URL may carry a password, which a resumed run needs.
         file.write_text(config.to_yaml())
     except OSError as error:
         raise ConfigError(
@@ -97,6 +100,15 @@ def stored_config(run: Path) -> SearchConfig:
             f"{run} is not a run folder (no {CONFIG_FILE}); give the folder that automl search printed"
         )
     return read_config(file)
+
+
+def no_answer(folder: Path) -> str:
+    """Return the sentence for a folder without an answer: no run at all, or one that is not finished."""
+    if not (folder / CONFIG_FILE).is_file():
+        return (
+            f"{folder} holds no finished run and is no run folder; give the folder that automl search printed"
+        )
+    return f"{folder} holds no finished run; finish it: automl resume {folder}"
 
 
 def cache_folder(config: SearchConfig) -> Path:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl import __version__
 from automl.core.errors import ArtifactError
 from automl.core.errors import ConfigError
 from automl.core.errors import unknown_name
@@ -19,9 +18,10 @@ from automl.evaluators.cache import ContentCache
 from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.builders.precision import precision_space
-from automl.searchspaces.trace import trace_model
+from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
-from automl.targets.onnx_export import export_onnx
+from automl.stages.stored import trim
+from automl.stages.traced import trace_and_export
 from automl.targets.table import make_target
 from automl.transforms.calibrate import Calibration
 from automl.transforms.calibrate import calibrate
@@ -137,17 +137,20 @@ def _calibration(
     config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
 ) -> Calibration:
     """Return what calibration saw, from the cache when this model saw these samples before."""
-    parts = [__version__, model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
+    parts = [code_version(), model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     file = cache_folder / "calibration" / f"{name}.npz"
     if file.exists():
         try:
-            return Calibration.load(file)
+            stored = Calibration.load(file)
+            file.touch()
+            return stored
         except ArtifactError:
             file.unlink()
     calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
     file.parent.mkdir(parents=True, exist_ok=True)
     calibration.save(file)
+    trim(file.parent)
     return calibration
 
 
@@ -191,12 +194,12 @@ def prepare(
         seed=child_seed(config.seed, "data"),
     )
     splits = _calibrate_elsewhere(config, model, splits)
-    listener(Progressed("prepare", 2, steps, "trace"))
-    traced = trace_model(model.module, model.example_inputs)
+    order = {"trace": 2, "export": 3}
+    traced, base = trace_and_export(
+        model, cache_folder, lambda step: listener(Progressed("prepare", order[step], steps, step))
+    )
     legality = restrict(target.legality(traced.graph), allowed_options(config))
     space = precision_space(traced.graph, legality)
-    listener(Progressed("prepare", 3, steps, "export"))
-    base = export_onnx(traced)
     listener(Progressed("prepare", 4, steps, "calibrate"))
     cache = ContentCache(cache_folder)
     calibration = _calibration(config, traced, splits, model.fingerprint, cache_folder)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl import __version__
 from automl.core.errors import EvaluationError
 from automl.core.rng import child_seed
 from automl.evaluators.latency_design import design_candidates
@@ -18,6 +17,7 @@ from automl.evaluators.latency_model import LatencyModel
 from automl.evaluators.latency_model import LatencyObservation
 from automl.evaluators.sensitivity import kl_table
 from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
 from automl.transforms.plan_builder import quantized_reads
 
@@ -30,13 +30,25 @@ if TYPE_CHECKING:
     from automl.stages.prepare import Workbench
     from automl.transforms.plan import ActivationQuantizer
 
-__all__ = ["Prices", "damage_table", "fit_latency", "float_damage", "price"]
+__all__ = [
+    "Prices",
+    "damage_samples",
+    "damage_table",
+    "fit_latency",
+    "float_damage",
+    "missing_damage",
+    "missing_designs",
+    "price",
+]
 
 #: Fewest measured candidates from which a latency model is learned.
 FEWEST_DESIGNS = 8
 
 #: Tasks whose outputs are logits, so that damage is a divergence in nats.
 LOGIT_TASKS = frozenset({"image-classification", "causal-lm"})
+
+#: Nats that a float type costs in which the untouched model does not compute; no real damage comes near.
+UNUSABLE_DAMAGE = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +75,41 @@ def _edges(bench: Workbench, site: str, option: str) -> dict[tuple[str, str], Ac
     return {read: bench.quantizer.activation(read[0]) for read in reads}
 
 
-def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], float]:
-    """Return the damage of each option alone, from the cache where it was measured before."""
-    count = min(bench.config.spend.sensitivity_samples, len(bench.data.calibration))
-    key = ["damage", __version__, *bench.key, count, repr(bench.target.rules)]
-    stored = bench.cache.get(key)
-    known: dict[str, float] = dict(stored) if isinstance(stored, dict) else {}
+def damage_samples(bench: Workbench) -> int:
+    """Return how many calibration samples the damage is measured on."""
+    return min(bench.config.spend.sensitivity_samples, len(bench.data.calibration))
+
+
+def _damage_key(bench: Workbench) -> list[object]:
+    return ["damage", code_version(), *bench.key, damage_samples(bench), repr(bench.target.rules)]
+
+
+def _known_damage(bench: Workbench) -> dict[str, float]:
+    stored = bench.cache.get(_damage_key(bench))
+    return dict(stored) if isinstance(stored, dict) else {}
+
+
+def missing_damage(bench: Workbench) -> dict[str, tuple[str, ...]]:
+    """Return by site the options whose damage no earlier run has measured."""
+    known = _known_damage(bench)
     missing = {
         site: tuple(o for o in options if o != "fp" and f"{site}|{o}" not in known)
         for site, options in bench.legality.options.items()
     }
-    missing = {site: options for site, options in missing.items() if options}
+    return {site: options for site, options in missing.items() if options}
+
+
+def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], float]:
+    """Return the damage of each option alone, from the cache where it was measured before."""
+    count, key = damage_samples(bench), _damage_key(bench)
+    known, missing = _known_damage(bench), missing_damage(bench)
     total = sum(map(len, missing.values()))
+    for index, (site, options) in enumerate(missing.items()):
+        listener(Progressed("price rounding", index, len(missing), "weights of each option"))
+        for option in options:
+            bench.quantizer.weight(site, option)  # Kept; the damage and the candidates take it from there.
     if total:
+        listener(Progressed("price rounding", len(missing), len(missing)))
         listener(Progressed("price damage", 0, total, "each option alone, on calibration data"))
         measured = kl_table(
             bench.traced,
@@ -96,21 +130,46 @@ def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], 
 
 
 def float_damage(evaluator: CandidateEvaluator) -> dict[str, float]:
-    """Return the divergence of the untouched model in each float type from f32, on calibration data."""
+    """Return the divergence of the untouched model in each float type from f32, on calibration data.
+
+    A type in which the model gives no finite outputs is priced at :data:`UNUSABLE_DAMAGE`.
+    """
     bench = evaluator.bench
     samples = bench.data.calibration.take(slice(0, min(32, len(bench.data.calibration))))
-    key = ["float damage", __version__, *bench.key, len(samples), bench.target.info().name]
+    key = ["float damage", code_version(), *bench.key, len(samples), bench.target.info().name]
     stored = bench.cache.get(key)
     known: dict[str, float] = dict(stored) if isinstance(stored, dict) else {"f32": 0.0}
     missing = [t for t in bench.legality.float_types if t not in known]
     if missing:
         exact = evaluator.predict(evaluator.reference_file, "f32", samples)
         for name in missing:
-            outputs = evaluator.predict(evaluator.reference_file, name, samples)
-            measured = evaluator.score(outputs, exact, samples)
+            try:
+                outputs = evaluator.predict(evaluator.reference_file, name, samples)
+                measured = evaluator.score(outputs, exact, samples)
+            except EvaluationError:
+                # Candidates in this type then fail as trials, with the reason; the price keeps others first.
+                known[name] = UNUSABLE_DAMAGE
+                continue
             known[name] = measured["kl"].value if "kl" in measured else 1.0 - measured["cosine"].value
         bench.cache.put(key, known)
     return known
+
+
+def _latency_key(bench: Workbench, candidate: Candidate) -> list[object]:
+    info, batch = repr(bench.target.info()), bench.config.batch
+    return ["latency", code_version(), bench.traced.graph.fingerprint, candidate.digest, batch, info]
+
+
+def planned_designs(bench: Workbench) -> list[Candidate]:
+    """Return the designed candidates that the latency model learns from."""
+    seed, count = child_seed(bench.config.seed, "latency"), bench.config.spend.latency_designs
+    return design_candidates(bench.space, bench.traced.graph, count, seed)
+
+
+def missing_designs(bench: Workbench) -> int:
+    """Return how many of the designs no earlier run has measured."""
+    keys = (_latency_key(bench, candidate) for candidate in planned_designs(bench))
+    return sum(not isinstance(bench.cache.get(key), dict) for key in keys)
 
 
 def _observe(evaluator: CandidateEvaluator, candidate: Candidate) -> LatencyObservation:
@@ -120,8 +179,7 @@ def _observe(evaluator: CandidateEvaluator, candidate: Candidate) -> LatencyObse
     """
     bench, meter = evaluator.bench, evaluator.meter
     precisions, float_type = assignment_of(candidate, bench.space)
-    info, config = bench.target.info(), bench.config
-    key = ["latency", __version__, bench.traced.graph.fingerprint, candidate.digest, config.batch, repr(info)]
+    config, key = bench.config, _latency_key(bench, candidate)
     stored = bench.cache.get(key)
     if not isinstance(stored, dict):
         file = evaluator.write(candidate)
@@ -142,7 +200,7 @@ def fit_latency(
     """Measure the designs and fit the latency model; returns it, the observations, and the failures."""
     bench = evaluator.bench
     seed = child_seed(bench.config.seed, "latency")
-    designs = design_candidates(bench.space, bench.traced.graph, bench.config.spend.latency_designs, seed)
+    designs = planned_designs(bench)
     observations: list[LatencyObservation] = []
     failed: list[str] = []
     for index, candidate in enumerate(designs):
@@ -154,7 +212,11 @@ def fit_latency(
     listener(Progressed("price latency", len(designs), len(designs)))
     if len(observations) < FEWEST_DESIGNS:
         return None, tuple(observations), tuple(failed)
-    model = LatencyModel.fit(bench.traced.graph, observations, seed=seed)
+    try:
+        model = LatencyModel.fit(bench.traced.graph, observations, seed=seed)
+    except EvaluationError as error:
+        # A model of microseconds is below the resolution of the runtime's profile; the search still measures.
+        return None, tuple(observations), (*failed, f"no latency model: {error}")
     return model, tuple(observations), tuple(failed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,17 +37,25 @@ SEEDS_PER_FLOAT = 6
 
 
 def objectives_of(bench: Workbench) -> tuple[Objective, ...]:
-    """Return the axes of the front: quality, latency, and size when bytes or bits are limited."""
+    """Return the axes of the front: quality, latency, and size and memory when they are limited."""
     quality = Objective(primary_metric(bench.model.task, bench.data.labelled))
     limited = {b.metric for b in bench.config.budgets}
     size = [Objective(m) for m in ("size_bytes", "weight_bits", "bops") if m in limited]
-    return (quality, Objective("latency_ms"), *size[:1])
+    memory = [Objective("memory_bytes")] if "memory_bytes" in limited else []
+    return (quality, Objective("latency_ms"), *size[:1], *memory)
 
 
-def uniform_candidates(space: SearchSpace) -> list[tuple[str, Candidate]]:
-    """Return (name, candidate) of every option used wherever it is offered, in every float type."""
+def uniform_candidates(space: SearchSpace, *, least_share: float = 0.0) -> list[tuple[str, Candidate]]:
+    """Return (name, candidate) of every option used wherever it is offered, in every float type.
+
+    Args:
+        space: the search space.
+        least_share: leave out options that fewer than this share of the precision dimensions offer.
+    """
     found: dict[str, tuple[str, Candidate]] = {}
-    options = dict.fromkeys(o for d in space.dimensions if d.kind == "precision" for o in d.options)
+    offers = Counter(o for d in space.dimensions if d.kind == "precision" for o in d.options)
+    least = least_share * sum(d.kind == "precision" for d in space.dimensions)
+    options = [o for o, count in offers.items() if count >= least]
     floats = next((d.options for d in space.dimensions if d.kind == "float"), ("f32",))
     for float_type in floats:
         for option in options:
@@ -114,15 +123,21 @@ def additive_tables(
 def predictor(
     bench: Workbench, prices: Prices, tables: AdditiveTables, objectives: tuple[Objective, ...]
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-    """Return codes -> minimized predicted objectives, latency by the model itself."""
+    """Return codes -> minimized predicted objectives, latency by the model itself.
+
+    What has no price is NaN: memory is measured and not added up, because runtimes unpack, convert and copy
+    weights as they like.
+    """
 
     def predict(codes: NDArray[np.int64]) -> NDArray[np.float64]:
         columns = []
         for objective in objectives:
             if objective.metric == "latency_ms" and prices.latency is not None:
                 columns.append(prices.latency.predict_codes(bench.space, codes)[0])
-            else:
+            elif objective.metric in tables.unary:
                 columns.append(tables.predict(objective.metric, codes))
+            else:
+                columns.append(np.full(len(codes), np.nan))
         return np.stack(columns, axis=1)
 
     return predict

@@ -23,13 +23,14 @@ from automl.evaluators.latency_math import mape
 from automl.evaluators.latency_plain import PlainSum
 from automl.evaluators.size import site_size
 from automl.searchspaces.builders.precision import assignment_of
+from automl.stages.folder import no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from automl.core.candidate import Candidate
-    from automl.engine import SearchOutcome
+    from automl.core.outcome import SearchOutcome
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
     from automl.stages.prepare import Workbench
@@ -218,7 +219,7 @@ def report_data(
             (key, str(value))
             for key, value in {"runtime": info.runtime, "device": info.device, **info.machine}.items()
         ),
-        config=tuple((k, str(v)) for k, v in config.model_dump(mode="json").items() if v not in (None, [])),
+        config=tuple((k, str(v)) for k, v in config.shown().items() if v not in (None, [])),
         notes=(f"data: {bench.data.name}", f"model: {bench.model.source}", *answer.notes),
         created=stamp,
     )
@@ -247,10 +248,8 @@ def rewrite_report(folder: Path, out: Path | None) -> Path:
     stored = folder / DATA_FILE
     try:
         body = json.loads(stored.read_text())
-    except FileNotFoundError:
-        raise LedgerError(
-            f"{folder} holds no finished run; give a run folder, or finish it: automl resume {folder}"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise LedgerError(no_answer(folder)) from None
     except (OSError, json.JSONDecodeError) as error:
         raise LedgerError(f"{stored} is damaged ({error}); write it again: automl resume {folder}") from None
     return write_page(body, out if out is not None else folder / REPORT_FILE)

@@ -10,23 +10,27 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from automl.core.dominance import nondominated_mask
+from automl.core.errors import AutomlError
 from automl.core.objective import losses
+from automl.core.outcome import Event
+from automl.core.outcome import EventKind
+from automl.core.outcome import StopReason
+from automl.core.outcome import StopRule
 from automl.core.rng import child_seed
-from automl.engine import Event
-from automl.engine import EventKind
 from automl.engine import SearchRun
-from automl.engine import StopReason
-from automl.engine import StopRule
 from automl.engine import run_search
 from automl.ledger import Ledger
+from automl.stages.answer import ENDED_EARLY
 from automl.stages.answer import Answer
 from automl.stages.answer import Member
 from automl.stages.answer import write_answer
 from automl.stages.check import check_config
 from automl.stages.check import check_measured
 from automl.stages.check import check_sites
+from automl.stages.check import check_space
 from automl.stages.confirm import confirm
 from automl.stages.confirm import conservative
+from automl.stages.estimate import announce
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
 from automl.stages.execute import start_executor
@@ -37,6 +41,7 @@ from automl.stages.price import price
 from automl.stages.problem import build_problem
 from automl.stages.problem import objectives_of
 from automl.stages.problem import uniform_candidates
+from automl.stages.reach import out_of_reach
 from automl.stages.report import write_run_report
 from automl.strategies.table import make_strategy
 
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
 
     from automl.config import SearchConfig
     from automl.core.objective import Objective
-    from automl.engine import SearchOutcome
+    from automl.core.outcome import SearchOutcome
     from automl.stages.confirm import Confirmation
     from automl.stages.events import Listener
     from automl.stages.prepare import Workbench
@@ -56,6 +61,10 @@ __all__ = ["execute_run"]
 
 #: Share of a time limit that is kept for confirming finalists.
 CONFIRM_SHARE = 0.25
+
+#: An option is measured uniformly as a reference when at least this share of the sites offers it; one that
+#: a single layer takes is nearly the float model and would cost a trial of the search.
+REFERENCE_SHARE = 0.5
 
 NOMINAL_FILE = "nominal_ms.json"
 
@@ -88,9 +97,13 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
     bench = prepare(config, folder, cache, listener)
     check_measured(config, bench.model.task, bench.data.labelled)
     check_sites(len(bench.traced.graph.sites), bench.model.name)
+    check_space(bench.space, bench.model.name)
+    for text in out_of_reach(bench.traced.graph, bench.legality, config.budgets):
+        listener(Progressed("check", text=text))
     phases.done("prepare")
     evaluator = CandidateEvaluator(bench, nominal_ms=_stored_nominal(folder))
     try:
+        announce(evaluator, listener)
         prices = price(evaluator, listener)
         evaluator.latency_model = prices.latency
         (folder / NOMINAL_FILE).write_text(json.dumps(evaluator.meter.nominal_ms))
@@ -101,15 +114,34 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
             remaining = max(1.0, config.seconds * (1 - CONFIRM_SHARE) - (clock() - start))
         outcome = _search(evaluator, prices, objectives, remaining, cache, listener)
         phases.done("search")
-        stamp = datetime.now(tz=UTC).isoformat(timespec="seconds")
-        confirmed = confirm(evaluator, outcome.trials, objectives, config.budgets, listener, stamp=stamp)
-        phases.done("confirm")
-        answer = _answer(bench, prices, outcome, confirmed, objectives)
-        write_answer(folder, answer)
-        write_run_report(bench, prices, outcome, answer, tuple(phases.rows), stamp)
+        try:
+            answer = _conclude(evaluator, prices, outcome, objectives, phases, listener)
+        except (AutomlError, OSError) as error:
+            if outcome.error is not None:  # A full disk ends both; the first sentence says more.
+                raise outcome.error from error
+            raise
     finally:
         bench.target.close()
         bench.quality_target.close()
+    return answer
+
+
+def _conclude(
+    evaluator: CandidateEvaluator,
+    prices: Prices,
+    outcome: SearchOutcome,
+    objectives: tuple[Objective, ...],
+    phases: _Phases,
+    listener: Listener,
+) -> Answer:
+    """Confirm the finalists and write answer and report."""
+    bench = evaluator.bench
+    stamp = datetime.now(tz=UTC).isoformat(timespec="seconds")
+    confirmed = confirm(evaluator, outcome.trials, objectives, bench.config.budgets, listener, stamp=stamp)
+    phases.done("confirm")
+    answer = _answer(bench, prices, outcome, confirmed, objectives)
+    write_answer(bench.folder, answer)
+    write_run_report(bench, prices, outcome, answer, tuple(phases.rows), stamp)
     return answer
 
 
@@ -157,7 +189,7 @@ def _search(
                     seed=config.seed,
                     stop=StopRule(trials=config.n_trials, seconds=seconds),
                     stages=stages,
-                    references=tuple(uniform_candidates(bench.space)[1:]),
+                    references=tuple(uniform_candidates(bench.space, least_share=REFERENCE_SHARE)[1:]),
                     on_event=_relay(listener),
                 )
             )
@@ -175,7 +207,9 @@ def _relay(listener: Listener) -> Callable[[Event], None]:
             text = "from the ledger" if event.replayed else ""
             if event.trial is not None and event.trial.failure is not None:
                 text = f"failed: {event.trial.failure}"
-            listener(Progressed("search", event.done, event.limit, text))
+            listener(Progressed("search", event.done, event.limit, text, event.replayed))
+        elif event.kind is EventKind.PHASE:
+            listener(Progressed("search", event.done, event.limit, event.text))
         elif event.kind is EventKind.BATCH:
             listener(Progressed("search", event.done, event.limit, f"hypervolume {event.hypervolume:.4g}"))
         elif event.kind is EventKind.NOTE:
@@ -210,9 +244,9 @@ def _answer(
                 reachable[budget.metric] = (min(values), max(values))
     notes = [*bench.data.notes, *outcome.notes]
     notes += [f"not confirmed: {text}" for text in confirmed.failed]
-    notes += [f"latency design not measured: {text}" for text in prices.failed]
+    notes += [f"latency model: {text}" for text in prices.failed]
     if outcome.error is not None:
-        notes.append(f"the search ended early: {outcome.error}")
+        notes.append(f"{ENDED_EARLY}: {outcome.error}")
     stopped = "interrupted" if outcome.stopped_by is StopReason.INTERRUPTED else str(outcome.stopped_by)
     return Answer(
         primary=objectives[0].metric,

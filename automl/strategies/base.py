@@ -66,7 +66,8 @@ class Problem:
         seed: the strategy's own child seed; all its randomness comes from it.
         tables: additive prices when they were measured, else None.
         predict: codes (n, n_dimensions) -> minimized predicted objectives (n, n_objectives) by the best model
-            there is (latency model included), or None. Pure and cheap; never a trial.
+            there is (latency model included), or None. The column of an objective that nothing predicts is
+            NaN. Pure and cheap; never a trial.
         seeds: candidates to start from (for example the exact front), best first.
     """
 

@@ -189,17 +189,16 @@ class Evolutionary:
         self._asked = 0
         self._living = Rated.empty(problem)
 
+    @property
+    def to_start(self) -> int:
+        """Candidates, seeds included, that are still to be proposed before the first child is bred."""
+        begun = self._settings.start or self._settings.population
+        return max(begun - max(self._asked, len(self._living)), 0)
+
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
-        codes = self._proposals.seeds(count)
-        begun = self._settings.start or self._settings.population
-        start = begun - max(self._asked, len(self._living)) - len(codes)
-        if len(codes) < count and len(self._living) and start < count - len(codes):
-            drawn = self._proposals.random(self._rng, max(start, 0))
-            codes = np.concatenate([codes, drawn])
-            codes = np.concatenate([codes, self._children(count - len(codes))])
-        if len(codes) < count:
-            codes = np.concatenate([codes, self._proposals.random(self._rng, count - len(codes))])
+        breed = self._children if len(self._living) else None
+        codes = self._proposals.generation(self._rng, count, start=self.to_start, breed=breed)
         self._asked += len(codes)
         return self._proposals.candidates(codes)
 
@@ -261,7 +260,10 @@ class Evolutionary:
         return tournament(len(self._living), count, self._rng, pressure=self._settings.pressure)
 
     def _screened(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part."""
+        """Return the ``count`` codes that the prediction ranks best; budgets on objectives take part.
+
+        Objectives that nothing predicts do not.
+        """
         ratings = None if len(codes) <= count else predicted_ratings(self._problem, codes)
         if ratings is None:
             return codes

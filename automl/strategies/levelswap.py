@@ -120,14 +120,9 @@ class LevelSwap:
 
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
-        codes = self._proposals.seeds(count)
-        start = self._settings.starts - self._asked - len(codes)
-        if len(codes) < count and len(self._parents) and start < count - len(codes):
-            drawn = self._proposals.random(self._rng, max(start, 0))
-            codes = np.concatenate([codes, drawn])
-            codes = np.concatenate([codes, self._children(count - len(codes))])
-        if len(codes) < count:
-            codes = np.concatenate([codes, self._proposals.random(self._rng, count - len(codes))])
+        breed = self._children if len(self._parents) else None
+        start = self._settings.starts - self._asked
+        codes = self._proposals.generation(self._rng, count, start=start, breed=breed)
         self._asked += len(codes)
         return self._proposals.candidates(codes)
 

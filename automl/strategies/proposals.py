@@ -12,6 +12,7 @@ from automl.strategies.operators.sampling import sample_fresh
 from automl.strategies.rated import Rated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Iterable
     from collections.abc import Sequence
 
@@ -52,6 +53,33 @@ class Proposals:
     def fresh(self, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return the first ``count`` rows of ``codes`` that are new, without repeats; remembers them."""
         return self._taken(self.seen.fresh(codes)[: max(count, 0)])
+
+    def generation(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        *,
+        start: int,
+        breed: Callable[[int], NDArray[np.int64]] | None,
+    ) -> NDArray[np.int64]:
+        """Return up to ``count`` new codes as a population asks for them, fewer only when few are left.
+
+        Seeds come first, then random codes until the start population is proposed, then children.
+
+        Args:
+            rng: for the random codes.
+            count: how many.
+            start: members of the start population that are still to be proposed.
+            breed: wanted -> new children that are remembered, possibly fewer; None without parents.
+        """
+        codes = self.seeds(count)
+        start -= len(codes)
+        if breed is not None and len(codes) < count and start < count - len(codes):
+            codes = np.concatenate([codes, self.random(rng, max(start, 0))])
+            codes = np.concatenate([codes, breed(count - len(codes))])
+        if len(codes) < count:
+            codes = np.concatenate([codes, self.random(rng, count - len(codes))])
+        return codes
 
     def candidates(self, codes: NDArray[np.int64]) -> list[Candidate]:
         """Return the candidates of remembered ``codes``; reading their trials then costs no encoding."""

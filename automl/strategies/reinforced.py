@@ -145,8 +145,6 @@ class Reinforced:
         )
         self._reader = Proposals(problem)
         self._seeds = SeenCodes(code_keys(self._space.repair(self._space.encode(problem.seeds))))
-        self._asked = 0
-        self._informed = 0
         self._queue = EpisodeQueue(len(self._space), 1)
         self._outcomes = Outcomes()
         self._front = np.empty((0, len(problem.objectives)))
@@ -161,12 +159,12 @@ class Reinforced:
 
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
+        start = self._evolution.to_start
         candidates = self._evolution.ask(count)
         if self._settings.mix[1] > 0:
             codes = self._space.encode(candidates)
-            self._queue.add(self._drawn_evenly(codes))
+            self._queue.add(self._drawn_evenly(codes[:start]))
             self._queue.add(self._decided(set(code_keys(codes))))
-        self._asked += len(candidates)
         return candidates
 
     def tell(self, trials: Sequence[Trial]) -> None:
@@ -183,8 +181,6 @@ class Reinforced:
             "strategy": self.info.name,
             "space": self._space.fingerprint,
             "rng": rng_state(self._rng),
-            "asked": self._asked,
-            "informed": self._informed,
             "evolution": self._evolution.state_dict(),
             "gradient": self._gradient.state_dict(),
             "reward": self._reward.state_dict(),
@@ -203,8 +199,6 @@ class Reinforced:
         """
         check_state(state, self.info.name, self._space.fingerprint)
         restore_rng(self._rng, state["rng"])
-        self._asked = int(state["asked"])
-        self._informed = int(state["informed"])
         self._evolution.load_state_dict(state["evolution"])
         self._gradient.load_state_dict(state["gradient"])
         self._reward.load_state_dict(state["reward"])
@@ -216,10 +210,7 @@ class Reinforced:
 
     def _drawn_evenly(self, codes: NDArray[np.int64]) -> Episodes:
         """Return the random start of the population as episodes: an untrained policy draws alike."""
-        evolution = self._settings.evolution
-        living = min(self._informed, evolution.population)
-        begun = evolution.start or evolution.population
-        start = self._seeds.fresh(codes[: max(begun - max(self._asked, living), 0)])
+        start = self._seeds.fresh(codes)
         logs = np.broadcast_to(-np.log(self._space.cardinalities), start.shape).astype(np.float32)
         return Episodes(
             tuple(code_keys(start)),
@@ -272,7 +263,6 @@ class Reinforced:
         for row, key in enumerate(code_keys(told.codes)):
             measurement = informative[row]
             if measurement is not None:
-                self._informed += key not in self._outcomes or self._outcomes[key].failed
                 excess = log_excess(self._problem.budgets, measurement)
                 self._outcomes.add(key, Outcome((float(told.points[row, 0]), float(shares[row]), *excess)))
         failed = [t.candidate for t in trials if t.failure is not None]

@@ -22,7 +22,8 @@ def predicted_ratings(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return predicted objectives (n, n_objectives), minimized, and violations (n,); None without prediction.
 
-    Only hard budgets on objectives take part, since nothing else is predicted.
+    Only hard budgets on objectives take part, since nothing else is predicted. An objective that nothing
+    predicts is 0 everywhere, so that it orders nothing, and its budgets are left out.
 
     Args:
         problem: gives ``predict``, the objectives and the budgets.
@@ -30,8 +31,11 @@ def predicted_ratings(
     """
     if problem.predict is None:
         return None
-    points = np.asarray(problem.predict(codes), dtype=np.float64)
-    excess = hard_excess(points, [o.metric for o in problem.objectives], problem.budgets)
+    predicted = np.asarray(problem.predict(codes), dtype=np.float64)
+    unknown = np.isnan(predicted).any(axis=0).reshape(-1)
+    points = np.where(unknown, 0.0, predicted)
+    metrics = ["" if u else o.metric for u, o in zip(unknown, problem.objectives, strict=True)]
+    excess = hard_excess(points, metrics, problem.budgets)
     return points, np.maximum(excess, 0.0).sum(axis=1)
 
 

@@ -64,13 +64,18 @@ def compared_metrics(problem: Problem) -> tuple[str, ...]:
 
 
 def plain_predictions(problem: Problem, codes: NDArray[np.int64]) -> list[NDArray[np.float64] | None]:
-    """Return for each compared metric what the problem itself predicts of ``codes``, (n,), or None."""
+    """Return for each compared metric what the problem itself predicts of ``codes``, (n,), or None.
+
+    An objective that nothing predicts is NaN in the problem's prediction and None here.
+    """
     found: dict[str, NDArray[np.float64]] = {}
     if problem.predict is not None:
         predicted = np.asarray(problem.predict(codes), dtype=np.float64)
-        found = {o.metric: column for o, column in zip(problem.objectives, predicted.T, strict=True)}
+        columns = zip(problem.objectives, predicted.T, strict=True)
+        found = {o.metric: column for o, column in columns if not np.isnan(column).any()}
         if problem.tables is not None:
-            others = [m for m in compared_metrics(problem) if m not in found and m in problem.tables.unary]
+            rest = compared_metrics(problem)[len(problem.objectives) :]
+            others = [m for m in rest if m in problem.tables.unary]
             found |= {m: problem.tables.predict(m, codes) for m in others}
     return [found.get(m) for m in compared_metrics(problem)]
 

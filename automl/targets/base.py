@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from automl.searchspaces.graph import ModelGraph
     from automl.transforms.plan import QuantizationRules
 
-__all__ = ["Legality", "NodeProfile", "Target", "TargetInfo", "Timing"]
+__all__ = ["Footprint", "Legality", "NodeProfile", "Target", "TargetInfo", "Timing"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,19 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """Memory of one process that serves one model, beyond what the runtime holds without it.
+
+    Args:
+        resident_bytes: held while serving.
+        peak_bytes: the most that was held from before the file was read; None when the system does not tell.
+    """
+
+    resident_bytes: int
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class NodeProfile:
     """One executed node of the runtime's own profile.
 
@@ -133,6 +146,11 @@ class Target(Protocol):
         self, model: Path, inputs: Sequence[NDArray[np.generic]], *, float_type: str, repeats: int
     ) -> list[NodeProfile]:
         """Return the runtime's executed nodes in execution order with mean times."""
+
+    def memory(
+        self, model: Path, inputs: Sequence[NDArray[np.generic]], *, float_type: str, processes: int
+    ) -> list[Footprint]:
+        """Return what serving one batch of ``inputs`` holds resident, measured once in each fresh process."""
 
     def close(self) -> None:
         """Stop the worker process; the target can be used again afterwards."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
 import psutil
 
-__all__ = ["available_cores", "cpu_facts", "fingerprint"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["available_cores", "cpu_facts", "fingerprint", "saturates"]
 
 #: Processor features that decide which kernels a runtime picks.
 _FLAGS = (
@@ -49,6 +53,20 @@ def cpu_facts() -> dict[str, Any]:
                 flags = set(value.split())
                 break
     return {"cpu": model, "flags": [f for f in _FLAGS if f in flags]}
+
+
+def saturates(flags: Sequence[str], isa: str | None) -> bool:
+    """Return whether int8 kernels of x86 processors add pairs of products in 16 bits and overflow.
+
+    Those without VNNI do: two products of an unsigned and a signed 8-bit number need 17 bits.
+
+    Args:
+        flags: the processor's features, as in :func:`cpu_facts`.
+        isa: instruction-set cap, None for none.
+    """
+    if isa is not None:
+        return isa in {"avx2", "avx512_core"}
+    return "avx2" in flags and not {"avx_vnni", "avx512_vnni"} & set(flags)
 
 
 def fingerprint(*, runtime: str, threads: int, isa: str | None) -> dict[str, Any]:

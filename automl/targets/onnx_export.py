@@ -34,6 +34,9 @@ __all__ = ["OPSET", "BaseOnnx", "OnnxUse", "export_onnx"]
 #: First opset whose DequantizeLinear takes blocks and int4; both runtimes read it.
 OPSET = 21
 
+#: Greatest finite bfloat16.
+BFLOAT16_MAX = float(np.float32((2 - 2**-7) * 2.0**127))
+
 #: Input position of the weight by ONNX operator.
 _SLOTS = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 
@@ -138,9 +141,26 @@ def export_onnx(traced: TracedModel) -> BaseOnnx:
     proto = ir.to_proto(model)
     del proto.graph.value_info[:]
     _name_nodes(proto.graph)
+    _bound_constants(proto.graph)
     constants = _extract_constants(proto.graph)
     _fold_transposes(proto.graph, constants)
     return _index(traced, proto, constants, renamed)
+
+
+def _bound_constants(graph: onnx.GraphProto) -> None:
+    """Clip finite constants to what bfloat16 can hold.
+
+    Attention masks are made with the least float32, which bfloat16 rounds to minus infinity; times zero, for
+    positions that are not masked, that is NaN. Within float32 both mask alike.
+    """
+    stored = [a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"]
+    for tensor in (*stored, *graph.initializer):
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        array = numpy_helper.to_array(tensor)
+        if np.any(np.isfinite(array) & (np.abs(array) > BFLOAT16_MAX)):
+            bounded = np.where(np.isfinite(array), np.clip(array, -BFLOAT16_MAX, BFLOAT16_MAX), array)
+            tensor.CopyFrom(numpy_helper.from_array(bounded.astype(np.float32), tensor.name))
 
 
 def _renamed(program: torch.export.ExportedProgram) -> dict[str, str]:

@@ -58,15 +58,20 @@ class OnnxRuntimeBackend:
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = 4
-        plain = ort.InferenceSession(path, _lean_options(), providers=["CPUExecutionProvider"])
-        inputs = plain.get_inputs()
-        if len(inputs) != len(shapes):
-            raise EvaluationError(f"the model takes {len(inputs)} inputs, got {len(shapes)}")
-        for value, shape in zip(inputs, shapes, strict=True):
-            for size, given in zip(value.shape, shape, strict=True):
+        wanted = _input_shapes(path)
+        if len(wanted) != len(shapes):
+            raise EvaluationError(f"the model takes {len(wanted)} inputs, got {len(shapes)}")
+        for sizes, shape in zip(wanted, shapes, strict=True):
+            for size, given in zip(sizes, shape, strict=True):
                 if isinstance(size, str):
                     options.add_free_dimension_override_by_name(size, given)
         return OnnxRuntimeModel(path, options, profile=profile)
+
+
+def _input_shapes(path: str) -> list[list[int | str]]:
+    """Return the shape of each input as the file states it; the session is gone before another is made."""
+    session = ort.InferenceSession(path, _lean_options(), providers=["CPUExecutionProvider"])
+    return [list(value.shape) for value in session.get_inputs()]
 
 
 def _lean_options() -> ort.SessionOptions:

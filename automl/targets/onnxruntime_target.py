@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from automl.targets.fingerprint import cpu_facts
+from automl.targets.fingerprint import saturates
 from automl.targets.runtime_target import RuntimeTarget
 from automl.transforms.plan import QuantizationRules
 
@@ -27,4 +31,5 @@ class OnnxRuntimeTarget(RuntimeTarget):
     """
 
     def __init__(self, threads: int | None = None, batch: int = 1) -> None:
-        super().__init__("onnxruntime", "onnxruntime", ONNXRUNTIME_RULES, threads=threads, batch=batch)
+        rules = replace(ONNXRUNTIME_RULES, saturating=saturates(cpu_facts()["flags"], None))
+        super().__init__("onnxruntime", "onnxruntime", rules, threads=threads, batch=batch)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
+from automl.targets.fingerprint import cpu_facts
+from automl.targets.fingerprint import saturates
 from automl.targets.runtime_target import RuntimeTarget
 from automl.transforms.plan import QuantizationRules
 
@@ -48,7 +52,7 @@ class OpenVinoTarget(RuntimeTarget):
         super().__init__(
             "openvino" if isa is None else f"openvino:isa={isa}",
             "openvino",
-            OPENVINO_RULES,
+            replace(OPENVINO_RULES, saturating=saturates(cpu_facts()["flags"], isa)),
             isa=isa,
             environment={} if isa is None else {"ONEDNN_MAX_CPU_ISA": isa.upper()},
             threads=threads,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automl.core.errors import ConfigError
 from automl.core.errors import EvaluationError
+from automl.targets.base import Footprint
 from automl.targets.base import NodeProfile
 from automl.targets.base import TargetInfo
 from automl.targets.fingerprint import available_cores
 from automl.targets.fingerprint import fingerprint
+from automl.targets.idle_model import idle_model
 from automl.targets.legality import cpu_legality
 from automl.targets.timing import summarize
 from automl.targets.worker_client import WorkerClient
@@ -19,7 +24,6 @@ from automl.targets.worker_client import WorkerClient
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -34,6 +38,9 @@ __all__ = ["RuntimeTarget"]
 
 #: Untimed runs of each model before the first timed one.
 _WARMUP = 5
+
+#: Runs before each reading of the memory.
+_SERVED = 5
 
 
 class RuntimeTarget:
@@ -75,7 +82,8 @@ class RuntimeTarget:
         self.batch = batch
         self._rules = rules
         self._isa = isa
-        self._client = WorkerClient(runtime, self.threads, environment, timeout_s)
+        self._start = partial(WorkerClient, runtime, self.threads, environment, timeout_s)
+        self._client = self._start()
         self._info: TargetInfo | None = None
 
     def info(self) -> TargetInfo:
@@ -191,6 +199,37 @@ class RuntimeTarget:
             NodeProfile(n["name"], n["op"], n["precision"], float(n["ms"]), tuple(n["origins"]))
             for n in reply["nodes"]
         ]
+
+    def memory(self, model: Path, inputs: Arrays, *, float_type: str, processes: int) -> list[Footprint]:
+        """Return what serving one batch of ``inputs`` holds resident, measured once in each fresh process.
+
+        The processes are started one after the other with the settings of the timing worker, and end at once.
+
+        Raises:
+            TargetError: the runtime cannot be started.
+            EvaluationError: the model fails, its process dies, or the system does not tell.
+        """
+        if processes < 1:
+            raise EvaluationError(f"processes are {processes}; ask for at least one")
+        self._samples(inputs)
+        with tempfile.TemporaryDirectory(prefix="automl-memory-") as place:
+            idle = Path(place) / "idle.onnx"
+            idle.write_bytes(idle_model())
+            arguments = {
+                "path": str(model.resolve()),
+                "idle": str(idle),
+                "float_type": float_type,
+                "runs": _SERVED,
+            }
+            return [self._footprint(arguments, inputs) for _ in range(processes)]
+
+    def _footprint(self, arguments: Mapping[str, object], inputs: Arrays) -> Footprint:
+        client = self._start()
+        try:
+            reply, _ = client.call("memory", arguments, inputs)
+        finally:
+            client.close()
+        return Footprint(reply["resident"], reply["peak"])
 
     def close(self) -> None:
         """Stop the worker process; the target can be used again afterwards."""

@@ -27,6 +27,8 @@ import numpy as np
 
 from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
+from automl.targets.footprint import serving_footprint
+from automl.targets.idle_model import idle_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +139,30 @@ class _Session:
             return {"nodes": self._models[head["handle"]].profile(arrays, head["repeats"])}, ()
         if command == "time":
             return {"samples": self._time(head["handles"], arrays, head["repeats"], head["warmup"])}, ()
+        if command == "memory":
+            return dict(self._memory(head, arrays)), ()
         raise TargetError(f"unknown worker command '{command}'; update both sides of the protocol")
+
+    def _memory(self, head: dict[str, Any], inputs: Arrays) -> dict[str, int | None]:
+        """Return what serving the model adds to this process's resident memory, in bytes."""
+        if self._next:
+            raise TargetError(
+                f"memory is measured in a process that has loaded nothing, this one has loaded {self._next} "
+                "models; start another worker"
+            )
+        self._next += 1
+        tiny = [idle_input()]
+
+        def load(path: str, arrays: Arrays) -> LoadedModel:
+            shapes = [list(a.shape) for a in arrays]
+            return self._backend.load(path, float_type=head["float_type"], shapes=shapes, profile=False)
+
+        def serve_idle() -> LoadedModel:
+            model = load(head["idle"], tiny)
+            model.run(tiny)
+            return model
+
+        return serving_footprint(serve_idle, lambda: load(head["path"], inputs), inputs, head["runs"])
 
     def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> list[list[float]]:
         """Return run times in ms, per handle, from interleaved bursts in alternating order."""

@@ -9,6 +9,7 @@ The work functions live here, because worker processes import them by name.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -51,9 +52,10 @@ def act(state: dict[str, Any], payload: Mapping[str, Any]) -> Any:
     """Do what the payload says.
 
     Keys: ``add`` (returns the state's base plus it), ``fail`` (raises EvaluationError with this text),
-    ``crash`` (raises ValueError), ``sleep`` (seconds first), ``interval`` (returns start and end on the
-    machine's monotonic clock), ``die`` (a file: kills the process unless the file already has as many lines
-    as ``deaths`` says), ``pid`` (returns the process and how many jobs its state has seen).
+    ``crash`` (raises ValueError), ``full`` (raises EvaluationError caused by a full disk), ``sleep`` (seconds
+    first), ``interval`` (returns start and end on the machine's monotonic clock), ``die`` (a file: kills the
+    process unless the file already has as many lines as ``deaths`` says), ``pid`` (returns the process and
+    how many jobs its state has seen).
     """
     state["jobs"] += 1
     start = time.monotonic()
@@ -68,6 +70,8 @@ def act(state: dict[str, Any], payload: Mapping[str, Any]) -> Any:
         raise EvaluationError(payload["fail"])
     if "crash" in payload:
         raise ValueError(payload["crash"])
+    if "full" in payload:
+        raise EvaluationError("nothing was written") from OSError(errno.ENOSPC, "No space left", "a.onnx")
     if "interval" in payload:
         return [start, time.monotonic()]
     if "pid" in payload:
@@ -121,6 +125,15 @@ class ExecutorSuite(ABC):
         done = self.run(executor, [{"fail": "layer 3 has no scale"}, {"crash": "odd"}, {"add": 7}])
         assert [c.failure for c in done] == ["layer 3 has no scale", "ValueError: odd", None]
         assert [c.value for c in done] == [None, None, 7]
+
+    def test_a_full_disk_is_an_error_of_the_run_and_no_jobs_failure(self, executor: Executor) -> None:
+        executor.start(build_state, act)
+        for position, payload in enumerate([{"add": 1}, {"full": True}, {"add": 2}]):
+            executor.submit(Job(str(position), payload, Lane.EXCLUSIVE))
+        seen: list[Completion] = []
+        with pytest.raises(ExecutionError, match=r"refuses to write 'a.onnx': No space left; free the disk"):
+            seen.extend(executor.completions())
+        assert all(c.failure is None for c in seen)
 
     def test_exclusive_never_overlaps_anything(self, executor: Executor) -> None:
         executor.start(build_state, act)

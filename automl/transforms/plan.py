@@ -45,12 +45,15 @@ class QuantizationRules:
         passthrough: ops that keep codes valid (``max_pool``, ``reshape``, ``flatten``, ``transpose``, zero
             ``pad``): the quantizer of a reader moves above them.
         first_and_last: whether a site may read the model's own input quantized.
+        saturating: whether pairs of int8 products are added in 16 bits, which overflows unless weights that
+            meet 8-bit activations keep to 7 bits.
     """
 
     joins: tuple[str, ...] = ("add",)
     reductions: tuple[str, ...] = ("mean", "avg_pool")
     passthrough: tuple[str, ...] = ("max_pool", "reshape", "flatten", "transpose")
     first_and_last: bool = True
+    saturating: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,11 @@ class QuantizedWeight:
     bits: int
     group: int = 0
     bias: NDArray[np.float32] | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether the artifact stores a bit stream; 7 bits stay bytes, which any runtime reads."""
+        return self.bits < 7 and not self.group
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,8 +87,9 @@ class Quantizer:
         return array
 
     def weight(self, site: str, option: str) -> QuantizedWeight:
-        """Return the quantized weight of a site; options that differ in activations alone share it.
+        """Return the quantized weight of a site; options of equal bits and groups share it.
 
+        Where the runtime's 8-bit products saturate, 8-bit weights that meet 8-bit activations take 7 bits.
         Fewer than 8 bits are rounded with error compensation; a row falls back to nearest rounding when that
         has the smaller output error on held-out calibration samples.
 
@@ -101,7 +102,8 @@ class Quantizer:
             raise SpaceError(
                 f"option '{option}' of site '{site}' has no quantized weight; leave the site out"
             )
-        key = (site, precision.weight_bits, precision.group)
+        narrow = self.rules.saturating and precision.activation_bits is not None
+        key = (site, min(precision.weight_bits, 7) if narrow else precision.weight_bits, precision.group)
         if key not in self._weights:
             self._weights[key] = self._quantize(*key)
         return self._weights[key]

@@ -49,8 +49,9 @@ def one(
     arguments += ["--run", str(run), "--cache", str(cache), "--seed", str(options.seed)]
     if options.data:
         arguments += ["--data", options.data]
-    if options.trials:
-        arguments += ["--trials", str(options.trials)]
+    for name in ("trials", "evaluation", "calibration", "calibration_data"):
+        if getattr(options, name):
+            arguments += ["--" + name.replace("_", "-"), str(getattr(options, name))]
     code, answer = call(*arguments)
     if answer is None:
         return {"model": model, "target": target, "limit": limit, "exit": code, "kept": False}
@@ -101,6 +102,9 @@ def main() -> None:
     parser.add_argument("--high", type=float, default=1.0)
     parser.add_argument("--effort", default="quick")
     parser.add_argument("--trials", type=int)
+    parser.add_argument("--evaluation", type=int)
+    parser.add_argument("--calibration", type=int)
+    parser.add_argument("--calibration-data")
     parser.add_argument("--data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=HERE / "results.json")

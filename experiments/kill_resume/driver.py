@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from automl.core.budget import parse_budgets
+from automl.core.outcome import StopRule
 from automl.core.rng import child_seed
 from automl.engine import SearchRun
-from automl.engine import StopRule
 from automl.engine import run_search
 from automl.execution.base import Lane
 from automl.execution.local_executor import LocalExecutor

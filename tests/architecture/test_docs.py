@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from tests.architecture.source import PACKAGE
 from tests.architecture.source import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -31,8 +30,10 @@ def unknown_commands(text, known):
 
 
 def commands():
-    """Return the names of the command files."""
-    return {p.stem for p in (PACKAGE / "cli").glob("*.py")} - {"__init__", "app", "render", "progress"}
+    """Return the names of the commands."""
+    from automl.cli.app import app
+
+    return {command.callback.__name__ for command in app.registered_commands}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

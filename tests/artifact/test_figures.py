@@ -14,6 +14,7 @@ from automl.artifact.figures import metric_label
         ("accuracy", 0.884, "88.40 %"),
         ("size_bytes", 4_210_000, "4.21 MB"),
         ("size_bytes", 12, "12 B"),
+        ("memory_peak_bytes", 62_270_000, "62.27 MB"),
         ("macs", 385e6, "385.00 M"),
         ("latency_ms", 0.0421, "0.042 ms"),
         ("latency_ms", 412.0, "412.0 ms"),

@@ -27,8 +27,12 @@ def refused(said, *words: str) -> None:
     lines = [line for line in said.err.splitlines() if line.startswith("automl: ")]
     assert len(lines) == 1, said.err
     assert said.err.splitlines()[-1] == lines[0], said.err
-    # Before it only what the run was doing: its folder and its stages.
-    noise = [t for t in said.err.splitlines()[:-1] if not re.match(r"run folder |[a-z ,0-9]+: \d+ steps ", t)]
+    # Before it only what the run was doing: its folder, its stages and how long they will take.
+    noise = [
+        t
+        for t in said.err.splitlines()[:-1]
+        if not re.match(r"run folder |estimate: |[a-z ,0-9]+: \d+ steps ", t)
+    ]
     assert noise == []
     assert said.out == ""
     # One sentence: clauses are joined by semicolons and colons; a question mark belongs to a near name.
@@ -97,11 +101,25 @@ def test_a_model_that_is_not_there(search, tmp_path, model, words):
         (("--strategy", "evolutionry"), ("did you mean 'evolutionary'",)),
         (("--space", "precison"), ("did you mean 'precision'",)),
         (("--option", "w8a9"), ("did you mean 'w8a8'",)),
-        (("--effort", "quik"), ("effort='quik'", "'quick'")),
-        (("--executor", "dask"), ("executor='dask'", "'local'")),
-        (("--trials", "0"), ("trials=0", "greater than or equal to 1")),
-        (("--seed", "-1"), ("seed=-1",)),
+        (("--budget", ""), ("an empty budget",)),
+        (("--budget", "latency=5ms", "--budget", "latency=0ms"), ("must be greater than zero",)),
+        (("--budget", "latency=5ms", "--budget", "latency=4ms"), ("'latency=5ms' and 'latency=4ms'",)),
+        (("--budget", "drop=-1%"), ("at least zero",)),
+        (("--effort", "quik"), ("unknown effort 'quik'", "did you mean 'quick'")),
+        (("--executor", "lokal"), ("unknown executor 'lokal'", "did you mean 'local'")),
+        (("--executor", "ray", "--ray-address", "127.0.0.1:1"), ("cannot reach the cluster",)),
+        (("--ray-address", "auto"), ("add --executor ray",)),
+        (("--trials", "0"), ("trials=0", "at least 1")),
+        (("--batch", "0"), ("batch=0", "at least 1")),
+        (("--calibration", "0"), ("calibration=0", "at least 1")),
+        (("--evaluation", "0"), ("evaluation=0", "at least 1")),
+        (("--seed", "-1"), ("seed=-1", "at least 0")),
         (("--time", "10"), ("time limit '10'", "10m")),
+        (("--time", "0m"), ("time limit '0m'", "10m")),
+        (("--threads", str(available_cpus() + 1)), ("threads=", f"1 to {available_cpus()}")),
+        (("--threads", "0"), ("threads=0", "at least 1")),
+        (("--storage", "run.db"), ("'run.db' is no URL", "sqlite:///run.db")),
+        (("--storage", "sqlite:////proc/x.db"), ("cannot be made",)),
         (("--input", "3by8by8"), ("cannot read the input shape '3by8by8'",)),
         (("--workers", str(available_cpus() + 1)), (f"1 to {available_cpus()}",)),
         (("--workers", "0"), ("workers=0",)),
@@ -109,6 +127,16 @@ def test_a_model_that_is_not_there(search, tmp_path, model, words):
 )
 def test_settings_are_checked_before_a_model_is_loaded(search, arguments, words):
     refused(search(*arguments), *words)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize(
+    "url", ["postgresql://user:hunter2@host/db", "nosql://user:hunter2@host", "postgresql://user:hunter2"]
+)
+def test_the_password_of_a_storage_is_never_shown(search, url):
+    said = search("--storage", url)
+    refused(said, "storage", "://")
+    assert "hunter2" not in said.err
 
 
 def test_an_unknown_setting_of_a_file_names_the_nearest(shell, tmp_path):
@@ -121,14 +149,8 @@ def test_an_unknown_setting_of_a_file_names_the_nearest(shell, tmp_path):
 
 
 def test_a_search_without_a_model(shell):
-    refused(shell("search"), "model")
-
-
-def test_an_option_that_does_not_exist_names_the_nearest(shell):
-    said = shell("search", "m", "--bugdet", "latency=5ms")
-    assert said.code == 2
-    assert "--budget" in said.err
-    assert "Traceback" not in said.err
+    refused(shell("search"), "no model is given")
+    refused(shell("search", ""), "no model is given")
 
 
 def npz(path: Path, **arrays: np.ndarray) -> Path:
@@ -238,7 +260,7 @@ def test_a_damaged_exported_program(search, tmp_path):
 def test_budgets_on_what_the_data_cannot_tell(search, tmp_path):
     data = npz(tmp_path / "d.npz", images=images())
     refused(search("--data", data, "--budget", "accuracy>=0.7"), "accuracy needs labels")
-    refused(search("--data", data, "--budget", "memory=1GiB"), "memory_bytes is not measured")
+    refused(search("--data", data, "--budget", "perplexity=2"), "perplexity is not measured")
 
 
 def test_the_folder_of_a_refused_run_can_be_used_again(search, tmp_path):
@@ -342,6 +364,43 @@ def test_a_damaged_artifact(shell, copied_run):
     refused(shell("bench", folder), "manifest.json")
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_folders_that_hold_no_run(shell, tmp_path, as_json):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    for place in (tmp_path / "none", tmp_path / "file", tmp_path / "foreign"):
+        refused(shell("show", place, *as_json), str(place), "is no run folder")
+        refused(shell("resume", place, *as_json), str(place), "is not a run folder")
+        refused(shell("export", place, "best", tmp_path / "m.onnx"), "is no run folder")
+        refused(shell("report", place), "is no run folder")
+    assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_run_that_is_not_finished_says_how_to_finish_it(shell, copied_run):
+    for name in ("answer.json", "report.json"):
+        (copied_run / name).unlink()
+    for command in (("show",), ("report",)):
+        refused(shell(*command, copied_run), "automl resume")
+
+
+def test_settings_of_a_resumed_run_are_checked_too(shell, copied_run):
+    refused(shell("resume", copied_run, "--workers", available_cpus() + 1), "does not fit this machine")
+    refused(shell("resume", copied_run, "--workers", "0"), "workers=0")
+    refused(shell("resume", copied_run, "--time", "0m"), "time limit '0m'")
+
+
+def test_a_member_that_does_not_exist_and_a_file_without_a_name(shell, digits_run):
+    refused(shell("show", digits_run.folder, "zzzz"), "no single model 'zzzz'", digits_run.best.id)
+    refused(shell("export", digits_run.folder, "best", ""), "is not a file to write")
+
+
+def test_options_that_leave_nothing_to_search(search):
+    # On a machine with another float type than f32 there is still that to choose.
+    said = search("--option", "fp", "--target", "onnxruntime")
+    refused(said, "nothing to choose", "--option")
+
+
 def test_exports_that_cannot_be_written(shell, digits_run, tmp_path):
     (tmp_path / "file").write_text("")
     for to in ("onnx", "openvino", "torch"):
@@ -366,6 +425,7 @@ def test_bench_of_what_is_not_there(shell, tmp_path):
     refused(shell("bench", tmp_path / "none"), "does not exist")
     refused(shell("bench", "efficientnet_lit0"), "did you mean 'efficientnet_lite0'")
     refused(shell("bench", "tests.digits:build", "--repeats", "0"), "repeats")
+    refused(shell("bench", "tests.digits:build", "--threads", available_cpus() + 1), "threads=")
     refused(shell("bench", "tests.digits:build", "--batch", "0"), "batch")
     refused(shell("bench", "tests.digits:build", "--evaluation", "0"), "evaluation")
 

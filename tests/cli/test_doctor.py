@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from automl.api import Finding
+from automl.stages.doctor import Finding
 
 
 def test_every_finding_is_in_the_json(shell):
@@ -15,7 +15,9 @@ def test_every_finding_is_in_the_json(shell):
 
 def test_what_is_not_usable_says_why(shell, monkeypatch):
     missing = Finding("model", "one", False, "pip install 'automl[zoo]'")
-    monkeypatch.setattr("automl.api.diagnose", lambda: [missing, Finding("strategy", "two", True, "fine")])
+    monkeypatch.setattr(
+        "automl.stages.doctor.diagnose", lambda: [missing, Finding("strategy", "two", True, "fine")]
+    )
     said = shell("doctor")
     row = next(line for line in said.out.splitlines() if "one" in line)
     assert "no" in row

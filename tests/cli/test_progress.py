@@ -32,3 +32,15 @@ def test_a_terminal_gets_a_bar_with_count_and_time_left():
     assert "3/8" in text
     assert "left" in text
     assert "half way" in text
+
+
+def test_steps_of_an_earlier_session_do_not_count_for_the_time_that_is_left():
+    console = Console(file=StringIO(), width=160, force_terminal=True)
+    display = ProgressDisplay(console)
+    for done in range(1, 31):
+        display(Progressed("search", done, 40, "from the ledger", replayed=True))
+    (task,) = display._progress.tasks
+    assert task.completed == 30
+    assert task.speed is None
+    display(Progressed("search", 31, 40))
+    assert task.completed == 31

@@ -11,6 +11,7 @@ from automl.cli.render import format_metric
 from automl.cli.render import front_table
 from automl.cli.render import show_answer
 from automl.cli.render import wide_console
+from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 
 
@@ -26,6 +27,7 @@ def drawn(draw) -> str:
         ("accuracy", Metric(0.884, "", 0.85, 0.91, 500), "88.4 % [85.0, 91.0]"),
         ("latency_ms", Metric(5.125, "ms", 5.0, 5.25, 30), "5.12 ms [5.00, 5.25]"),
         ("size_bytes", Metric(4_650_000, "B"), "4.65 MB"),
+        ("memory_bytes", Metric(56_300_000, "B", 56_200_000, 56_400_000, 3), "56.30 MB [56.20, 56.40]"),
         ("macs", Metric(2.5e9, "MAC"), "2.50 G"),
         ("macs", Metric(3.0e8, "MAC"), "300 M"),
         ("kl", Metric(0.012345, "nat"), "0.01235"),
@@ -58,6 +60,22 @@ def test_the_table_has_trial_zero_the_front_its_budgets_and_a_mark_on_the_pick(d
     marked = [line for line in text.splitlines() if "*" in line]
     assert len(marked) == 1
     assert answer.best in marked[0]
+
+
+def with_memory(member, value):
+    memory = Measurement({"memory_bytes": Metric(value, "B")})
+    return replace(member, measurement=member.measurement.merged(memory))
+
+
+def test_memory_has_a_column_when_it_was_measured(digits_run):
+    answer = digits_run.answer
+    assert "memory" not in drawn(lambda c: c.print(front_table(answer)))
+    front = tuple(with_memory(m, 4e6 + 1e4 * i) for i, m in enumerate(answer.front))
+    text = drawn(
+        lambda c: c.print(front_table(replace(answer, trial0=with_memory(answer.trial0, 9e6), front=front)))
+    )
+    for figure in ("memory", "9.00 MB", "4.00 MB"):
+        assert figure in text
 
 
 def test_the_pick_its_artifact_and_the_report_are_named(digits_run):

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from automl.config import read_config
+from automl.stages.answer import ENDED_EARLY
 from automl.stages.events import Progressed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +135,46 @@ def test_ctrl_c_in_the_search_ends_with_the_best_so_far_and_a_resumable_run(
     said = shell("resume", folder, "--time", "1s", "--json")
     assert said.code in (0, 3)
     assert _measured(journal)[: len(before)] == before
+
+
+def test_a_full_disk_in_the_search_is_one_sentence_and_the_run_goes_on_when_there_is_space(
+    shell, digits_data, shared_cache, digits_run, tmp_path
+):
+    # No file may grow beyond 50 kB: the graphs fit, the ledger does not.
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "automl.cli.app", "search", "tests.digits:build", "--json"]
+    command += ["--data", str(digits_data), "--budget", "latency=1.5x", "--budget", "drop=5%"]
+    command += ["--effort", "quick", "--trials", "60", "--calibration", "64", "--evaluation", "200"]
+    command += ["--run", str(folder), "--cache", str(shared_cache)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200, preexec_fn=limit
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("automl: ")]
+    assert said == done.stderr.splitlines()[-1:]
+    assert "File too large" in said[0]
+    assert "resume" in said[0]
+    before = _measured(folder / "ledger.journal")
+    assert 4 <= len(before) < 60
+    assert shell("resume", folder, "--time", "1s").code in (0, 3)
+    assert _measured(folder / "ledger.journal")[: len(before)] == before
+
+
+def test_an_error_that_ends_the_search_is_the_last_line_after_the_best_so_far(shell, monkeypatch, digits_run):
+    note = f"{ENDED_EARLY}: the database went away"
+    answer = replace(digits_run.answer, stopped_by="error", notes=(note,))
+    monkeypatch.setattr("automl.api.run_config", lambda *_, **__: replace(digits_run, answer=answer))
+    said = shell("search", "m", "--json")
+    assert said.code == 2
+    assert json.loads(said.out)["best"] == digits_run.best.id
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"automl: {note}; ")
+    assert "automl resume" in last
 
 
 def _measured(journal: Path) -> list[tuple[int, str]]:

@@ -36,4 +36,4 @@ def test_an_unknown_id_names_the_known_ones(shell, digits_run):
 def test_a_folder_without_an_answer_says_how_to_get_one(shell, tmp_path):
     said = shell("show", tmp_path)
     assert said.code == 2
-    assert "automl resume" in said.err
+    assert "is no run folder" in said.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from automl.core.errors import EvaluationError
@@ -11,6 +13,7 @@ from automl.execution.base import Lane
 from automl.execution.pool import Report
 from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 
@@ -110,3 +113,24 @@ def test_failure_text_keeps_our_sentence_and_names_other_errors():
     assert failure_text(EvaluationError("layer 3 has no scale")) == "layer 3 has no scale"
     assert failure_text(ValueError("odd")) == "ValueError: odd"
     assert failure_text(MemoryError()) == "MemoryError"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_disk_that_takes_nothing_breaks_the_run_however_deep_the_reason_lies(code):
+    disk = OSError(code, "refused", "work/a.onnx")
+    for error in (disk, caused(EvaluationError("x"), disk), caused(ValueError(), caused(KeyError(), disk))):
+        kind, text = failed_job(error)
+        assert kind is ReportKind.BROKEN
+        assert "work/a.onnx" in text
+        assert "resume" in text
+
+
+def test_other_reasons_fail_the_job_alone():
+    missing = FileNotFoundError(errno.ENOENT, "No such file", "a.onnx")
+    for error in (EvaluationError("no scale"), MemoryError("1 GiB"), missing):
+        assert failed_job(error) == (ReportKind.FAILED, failure_text(error))
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error

@@ -63,6 +63,7 @@ def test_a_name_that_fits_none_lists_what_there_is(name):
 
 
 def test_unfinished_run_says_how_to_finish(tmp_path):
+    (tmp_path / "config.yaml").write_text("model: m\n")
     with pytest.raises(LedgerError, match="automl resume"):
         read_answer(tmp_path)
 

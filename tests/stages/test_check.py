@@ -11,9 +11,13 @@ from automl.core.errors import ConfigError
 from automl.core.errors import MissingExtraError
 from automl.core.errors import ModelError
 from automl.execution.pool import available_cpus
+from automl.searchspaces.dimension import Dimension
+from automl.searchspaces.space import SearchSpace
 from automl.stages.check import check_config
 from automl.stages.check import check_measured
 from automl.stages.check import check_sites
+from automl.stages.check import check_space
+from automl.stages.check import check_threads
 
 
 def config(cache, **settings):
@@ -36,6 +40,10 @@ def test_valid_settings_pass(tmp_path):
         ({"input": ("3by32",)}, "cannot read the input shape '3by32'"),
         ({"workers": available_cpus() + 1}, "does not fit this machine"),
         ({"workers": available_cpus() + 1, "executor": "ray"}, "does not fit this machine"),
+        ({"threads": available_cpus() + 1}, "threads=.* does not fit this machine"),
+        ({"ray_address": "auto"}, "add --executor ray"),
+        ({"executor": "ray", "ray_address": "127.0.0.1:1"}, "cannot reach the cluster at '127.0.0.1:1'"),
+        ({"storage": "run.db"}, "the storage 'run.db' is no URL"),
     ],
 )
 def test_what_no_model_could_make_valid_is_refused(tmp_path, settings, says):
@@ -43,8 +51,19 @@ def test_what_no_model_could_make_valid_is_refused(tmp_path, settings, says):
         check_config(config(tmp_path, **settings))
 
 
-def test_a_cluster_may_have_more_processors_than_this_machine(tmp_path):
+def test_threads_may_be_all_or_any_of_the_processors(tmp_path):
+    check_threads(None)
+    for threads in range(1, available_cpus() + 1):
+        check_config(config(tmp_path, threads=threads))
+    with pytest.raises(ConfigError, match=f"from 1 to {available_cpus()}"):
+        check_threads(0)
+
+
+def test_a_cluster_may_have_more_processors_than_this_machine(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("automl.execution.ray_executor.probe_cluster", asked.append)
     check_config(config(tmp_path, workers=500, executor="ray", ray_address="10.0.0.1:6379"))
+    assert asked == ["10.0.0.1:6379"]
 
 
 def test_a_missing_package_is_named_with_the_command(tmp_path, monkeypatch):
@@ -65,18 +84,33 @@ def test_a_model_without_layers_has_nothing_to_search():
         check_sites(0, "m")
 
 
+def test_options_that_leave_the_untouched_model_alone_are_refused():
+    def space(*options):
+        return SearchSpace((Dimension("precision", "head", options, "fp"),))
+
+    check_space(space("fp", "w8a8"), "m")
+    with pytest.raises(ConfigError, match=r"nothing to choose for 'm'; allow others with --option"):
+        check_space(space("fp"), "m")
+
+
 @pytest.mark.parametrize(
     ("budget", "task", "labelled", "says"),
     [
         ("accuracy>=0.7", "image-classification", False, "needs labels"),
         ("perplexity=1.1x", "image-classification", True, "perplexity is not measured"),
         ("agreement>=99%", "encoder", False, "agreement is not measured"),
-        ("memory=1GiB", "generic", False, "memory_bytes is not measured"),
+        ("psnr>=30dB", "encoder", False, "psnr_db is not measured"),
     ],
 )
 def test_a_budget_on_what_is_not_measured_is_refused(budget, task, labelled, says):
     with pytest.raises(BudgetError, match=says):
         check_measured(make_config({"model": "m", "budget": budget}), task, labelled)
+
+
+@pytest.mark.parametrize("task", ["image-classification", "causal-lm", "encoder", "generic"])
+def test_speed_size_and_memory_can_be_limited_for_every_task(task):
+    budgets = ["latency=1ms", "size=1MB", "memory=0.5x", "macs=1M", "bops=1G", "bits=4", "drop=1%"]
+    check_measured(make_config({"model": "m", "budget": budgets}), task, False)
 
 
 def test_the_metrics_of_each_task_are_those_its_quality_gives():

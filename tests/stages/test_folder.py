@@ -10,6 +10,7 @@ from automl.stages.folder import LEDGER_FILE
 from automl.stages.folder import cache_folder
 from automl.stages.folder import discard_unused
 from automl.stages.folder import free_folder
+from automl.stages.folder import no_answer
 from automl.stages.folder import open_folder
 from automl.stages.folder import stored_config
 
@@ -66,6 +67,20 @@ def test_a_folder_with_other_content_is_not_touched(tmp_path):
         open_folder(make_config({"model": "m"}), tmp_path)
     with pytest.raises(ConfigError, match="not a run folder"):
         stored_config(tmp_path)
+
+
+def test_a_folder_without_an_answer_is_no_run_or_an_unfinished_one(tmp_path):
+    assert "is no run folder" in no_answer(tmp_path)
+    assert "is no run folder" in no_answer(tmp_path / "none")
+    folder = open_folder(make_config({"model": "m"}), tmp_path / "r")
+    assert no_answer(folder).endswith(f"finish it: automl resume {folder}")
+
+
+def test_only_its_user_reads_a_configuration_that_may_hold_a_password(tmp_path):
+    config = make_config({"model": "m", "storage": "postgresql://user:hunter2@host/db"})
+    folder = open_folder(config, tmp_path / "r")
+    assert (folder / "config.yaml").stat().st_mode & 0o077 == 0
+    assert stored_config(folder) == config
 
 
 def test_cache_is_the_users_unless_given(tmp_path):

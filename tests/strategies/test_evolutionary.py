@@ -9,6 +9,7 @@ from automl.core.errors import StrategyError
 from automl.core.indicators import hypervolume
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
+from automl.core.objective import Objective
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
 from automl.strategies.evolutionary import Evolutionary
@@ -156,3 +157,32 @@ def test_breeding_begins_after_the_start():
         opening[start] = run_strategy(strategy, synthetic, 24)
     assert opening[8][:8] == opening[16][:8]
     assert opening[8][8:16] != opening[16][8:16]
+
+
+def told(synthetic, predict):
+    """Return what a third round proposes when an objective beyond the synthetic two is measured as well."""
+    problem = synthetic.problem
+    objectives = (*problem.objectives, Objective("memory_bytes"))
+    strategy = Evolutionary(
+        replace(problem, objectives=objectives, predict=predict), settings=EvolutionSettings(population=8)
+    )
+    for first in range(3):
+        asked = strategy.ask(8)
+        strategy.tell(
+            [
+                replace(t, measurement=t.measurement.merged(Measurement({"memory_bytes": Metric(5.0, "B")})))
+                for t in synthetic.trials(asked, first=8 * first)
+            ]
+        )
+    return strategy.ask(8)
+
+
+def test_an_objective_that_nothing_predicts_does_not_take_part_in_screening():
+    synthetic = additive_problem(12, seed=3)
+
+    def beside(column):
+        return lambda codes: np.column_stack([synthetic.truth(codes), np.full(len(codes), column)])
+
+    # A constant column orders nothing either, so unknown and constant must screen alike, and unlike no truth.
+    assert told(synthetic, beside(np.nan)) == told(synthetic, beside(5.0))
+    assert told(synthetic, beside(np.nan)) != told(synthetic, None)

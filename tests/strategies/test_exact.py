@@ -176,3 +176,14 @@ def test_relative_budget_is_refused():
     relative = replace(problem.budgets[0], relative=True)
     with pytest.raises(StrategyError, match="resolve"):
         Exact(replace(problem, budgets=(relative,)))
+
+
+def test_a_budget_on_what_has_no_price_changes_nothing():
+    synthetic = additive_problem(8, seed=1)
+    problem = synthetic.problem
+    unpriced = replace(
+        problem,
+        budgets=(*problem.budgets, Budget("memory=1B", "memory_bytes", 1.0)),
+        objectives=(*problem.objectives, Objective("memory_bytes")),
+    )
+    assert Exact(unpriced).ask(60) == Exact(problem).ask(60)

@@ -20,9 +20,7 @@ class TestExhaustive(StrategySuite):
 
     def test_two_thousand_dimensions(self):
         """A space that cannot be enumerated is refused."""
-        with pytest.raises(
-            StrategyError, match=r"10\^954 candidates, and at most 1,000,000 are allowed"
-        ):
+        with pytest.raises(StrategyError, match=r"10\^954 candidates, and at most 1,000,000 are allowed"):
             self.make(additive_problem(2000, 3).problem)
 
 

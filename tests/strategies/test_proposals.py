@@ -68,3 +68,25 @@ def test_restored_proposals_know_the_same():
     assert second.keys == first.keys
     left = [p.random(np.random.default_rng(3), 10).tolist() for p in (first, second)]
     assert left[0] == left[1]
+
+
+def test_a_generation_is_seeds_then_the_start_population_then_children():
+    synthetic = additive_problem(6, seed=1)
+    seed = synthetic.problem.space.uniform("level", 1)
+    proposals = Proposals(replace(synthetic.problem, seeds=(seed,)))
+    bred = []
+
+    def breed(wanted):
+        bred.append(wanted)
+        return proposals.fresh(np.array([[2, 2, 2, 2, 2, 2]]), wanted)
+
+    rng = np.random.default_rng(0)
+    codes = proposals.generation(rng, 8, start=3, breed=breed)
+    assert codes[0].tolist() == [1] * 6
+    assert bred == [5]
+    assert codes[3].tolist() == [2] * 6
+    assert len(np.unique(codes, axis=0)) == 8
+    # nobody can be parent yet, or the start population has room for all: no children
+    proposals.generation(rng, 4, start=0, breed=None)
+    proposals.generation(rng, 4, start=4, breed=breed)
+    assert bred == [5]

@@ -46,3 +46,12 @@ def test_excess_is_signed_and_leaves_out_soft_budgets_and_other_metrics():
     excess = hard_excess(values, ("kl", "size_bytes", "accuracy"), budgets)
     assert np.allclose(excess, [[0.2, -0.2], [-0.5, 0.2]])
     assert hard_excess(values, ("kl", "size_bytes", "accuracy"), ()).shape == (2, 0)
+
+
+def test_an_objective_that_nothing_predicts_orders_nothing_and_breaks_no_budget():
+    synthetic = additive_problem(5)
+    codes = np.zeros((2, 5), dtype=np.int64)
+    problem = replace(synthetic.problem, predict=lambda codes: np.array([[0.1, np.nan], [0.2, np.nan]]))
+    points, violations = predicted_ratings(problem, codes)
+    assert points.tolist() == [[0.1, 0.0], [0.2, 0.0]]
+    assert violations.tolist() == [0.0, 0.0]

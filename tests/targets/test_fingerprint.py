@@ -6,6 +6,7 @@ import json
 
 from automl.targets.fingerprint import available_cores
 from automl.targets.fingerprint import fingerprint
+from automl.targets.fingerprint import saturates
 
 
 def test_fingerprint_is_json_and_changes_with_every_setting() -> None:
@@ -23,3 +24,12 @@ def test_fingerprint_is_json_and_changes_with_every_setting() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert available_cores() >= 1
+
+
+def test_int8_saturates_without_vnni() -> None:
+    assert saturates(["avx2", "avx512f"], None)
+    assert not saturates(["avx2", "avx512f", "avx512_vnni"], None)
+    assert not saturates(["avx2", "avx_vnni"], None)
+    assert not saturates(["asimd", "asimddp"], None)
+    assert saturates(["avx2", "avx512_vnni"], "avx512_core")
+    assert not saturates(["avx2", "avx512_vnni"], "avx512_core_vnni")

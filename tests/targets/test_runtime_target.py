@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from automl.core.errors import ConfigError
 from automl.core.errors import EvaluationError
+from automl.targets.idle_model import idle_model
 from automl.targets.runtime_target import RuntimeTarget
 from automl.transforms.plan import QuantizationRules
 
@@ -19,6 +21,8 @@ FILE = Path("model.onnx")
 
 class Client:
     """Stands for the worker: a model that doubles its input, with a fixed batch or any."""
+
+    started: ClassVar[list[Client]] = []
 
     def __init__(self, fixed: int | None = None) -> None:
         self.fixed = fixed
@@ -43,6 +47,9 @@ class Client:
         if command == "info":
             facts = {"runtime": "stand-in 1.0", "device": "x86_64"}
             return {**facts, "float_types": ["bf16", "f32"], "default_float": "bf16"}, []
+        if command == "memory":
+            self.asked = {**arguments, "idle": Path(arguments["idle"]).read_bytes()}
+            return {"resident": 30 + len(Client.started), "peak": None}, []
         if command == "predict":
             self.batches.append(len(arrays[0]))
             return {}, [2 * arrays[0]]
@@ -144,3 +151,29 @@ def test_closing_stops_the_worker() -> None:
     assert target.worker_pid == 7
     target.close()
     assert client.pid is None
+
+
+def test_memory_is_told_by_one_fresh_process_each_and_none_is_left() -> None:
+    target, client = make()
+    Client.started = []
+
+    def start() -> Client:
+        Client.started.append(Client())
+        return Client.started[-1]
+
+    target._start = start
+    found = target.memory(FILE, [samples(2)], float_type="bf16", processes=3)
+    assert [f.resident_bytes for f in found] == [31, 32, 33]
+    assert [c.pid for c in Client.started] == [None] * 3
+    assert client.pid == 7
+    asked = Client.started[0].asked
+    assert (asked["path"], asked["float_type"]) == (str(FILE.resolve()), "bf16")
+    assert asked["idle"] == idle_model()
+
+
+def test_memory_needs_a_process_and_samples() -> None:
+    target, _ = make()
+    with pytest.raises(EvaluationError, match="processes are 0"):
+        target.memory(FILE, [samples(1)], float_type="f32", processes=0)
+    with pytest.raises(EvaluationError, match="same positive number"):
+        target.memory(FILE, [samples(0)], float_type="f32", processes=1)

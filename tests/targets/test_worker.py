@@ -55,6 +55,11 @@ def _converse(*requests: tuple[dict[str, Any], list[Any]]) -> list[Any]:
     return replies
 
 
+def _memory(path: str) -> tuple[dict[str, Any], list[Any]]:
+    head = {"command": "memory", "path": path, "idle": "idle", "float_type": "f32", "runs": 2}
+    return head, [np.zeros((1, 3))]
+
+
 def _load(path: str) -> tuple[dict[str, Any], list[Any]]:
     return {"command": "load", "path": path, "float_type": "f32", "shapes": [], "profile": False}, []
 
@@ -92,3 +97,24 @@ def test_a_failing_command_is_answered_and_the_next_one_runs() -> None:
     assert replies[0][0]["error"] == "ValueError: first line the reason"
     np.testing.assert_array_equal(replies[2][1][0], [0, 2, 4])
     assert [len(s) for s in replies[4][0]["samples"]] == [6, 6]
+
+
+class _Holder(_Doubler):
+    def __init__(self, megabytes: int) -> None:
+        self.held = np.ones(megabytes * 10**6, np.uint8)
+
+
+def test_memory_is_told_beyond_the_idle_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"idle": 30, "large": 20}
+    monkeypatch.setattr(_Backend, "load", lambda self, path, **settings: _Holder(sizes[path]))
+    ((reply, arrays),) = _converse(_memory("large"))
+    assert reply["ok"]
+    assert reply["resident"] == pytest.approx(20e6, rel=0.1)
+    assert reply["peak"] >= reply["resident"]
+    assert arrays == []
+
+
+def test_memory_is_refused_where_another_model_was_loaded() -> None:
+    replies = [r for r, _ in _converse(_load("good"), _memory("good"))]
+    assert [r["ok"] for r in replies] == [True, False]
+    assert "has loaded 1 models; start another worker" in replies[1]["error"]

@@ -95,3 +95,15 @@ def test_grouped_weights_have_a_scale_per_group(quantizer):
     weight = quantizer.weight("stem", "w4g64")
     assert weight.scale.shape == (8, 1)
     assert weight.group == 64
+
+
+def test_weights_keep_to_7_bits_where_8_bit_products_saturate(small, quantizer):
+    narrow = Quantizer(small, quantizer.calibration, QuantizationRules(saturating=True))
+    for site in ("stem", "deep", "point", "head"):
+        weight = narrow.weight(site, "w8a8")
+        pair = 2 * 255 * np.abs(weight.codes.astype(int)).max()
+        assert pair <= 2**15 - 1
+        assert 2 * 255 * np.abs(quantizer.weight(site, "w8a8").codes.astype(int)).max() > 2**15 - 1
+        assert not weight.packed
+    assert np.array_equal(narrow.weight("head", "w8").codes, quantizer.weight("head", "w8").codes)
+    assert narrow.weight("head", "w4a8").bits == 4

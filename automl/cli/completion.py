@@ -1,0 +1,57 @@
+"""What the shell offers as the value of an option; each table is imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from typing import get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["efforts", "executors", "formats", "options", "strategies", "targets"]
+
+
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def targets(incomplete: str) -> list[str]:
+    """Return the targets that begin like this."""
+    from automl.targets.table import TARGETS
+
+    return _starting(TARGETS, incomplete)
+
+
+def strategies(incomplete: str) -> list[str]:
+    """Return the strategies that begin like this."""
+    from automl.strategies.table import list_strategies
+
+    return _starting(list_strategies(), incomplete)
+
+
+def options(incomplete: str) -> list[str]:
+    """Return the precision options that begin like this."""
+    from automl.transforms.precision import PRECISIONS
+
+    return _starting(PRECISIONS, incomplete)
+
+
+def efforts(incomplete: str) -> list[str]:
+    """Return the effort profiles that begin like this."""
+    from automl.config import EFFORTS
+
+    return _starting(EFFORTS, incomplete)
+
+
+def executors(incomplete: str) -> list[str]:
+    """Return the executors that begin like this."""
+    from automl.config import SearchConfig
+
+    return _starting(get_args(SearchConfig.model_fields["executor"].annotation), incomplete)
+
+
+def formats(incomplete: str) -> list[str]:
+    """Return the export formats that begin like this."""
+    from automl.api import EXPORT_FORMATS
+
+    return _starting(EXPORT_FORMATS, incomplete)
