@@ -19,6 +19,7 @@ from automl.core.errors import AutomlError
 from automl.core.errors import ConfigError
 from automl.core.errors import EvaluationError
 from automl.core.errors import StrategyError
+from automl.core.front import latest_complete
 from automl.core.front import nearest
 from automl.core.front import pareto_front
 from automl.core.front import pick_best
@@ -34,6 +35,7 @@ from automl.core.trial import Fidelity
 from automl.execution.trial_runner import OutOfTimeError
 from automl.execution.trial_runner import Stage
 from automl.execution.trial_runner import TrialRunner
+from automl.strategies.base import MultiFidelity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +129,12 @@ class _Progress:
         self.stale = 0
 
     def update(self, trials: Sequence[Trial]) -> float:
-        """Take the trials of the search so far and return the hypervolume of the feasible ones."""
-        measured = [t.measurement for t in trials if t.measurement is not None]
+        """Take the trials of the search so far and return the hypervolume of the feasible ones.
+
+        Those of a lower fidelity than the run's do not count.
+        """
+        whole = latest_complete(trials, self._run.fidelity)
+        measured = [t.measurement for t in whole if t.measurement is not None]
         violations = np.array([total_violation(self._budgets, m) for m in measured], dtype=np.float64)
         points = losses(self._run.objectives, measured)[violations <= 0]
         volume, least = hypervolume(points, self._reference), float(violations.min(initial=np.inf))
@@ -237,25 +243,36 @@ class _Loop:
             return StopReason.STALE
         return StopReason.EXHAUSTED if self._idle >= MAX_IDLE_GENERATIONS else None
 
-    def _evaluate(self, candidates: Sequence[Candidate], origin: str) -> list[Trial]:
-        return self.runner.evaluate(candidates, origin, self.run.fidelity, deadline=self.run.stop.seconds)
+    def _evaluate(
+        self, candidates: Sequence[Candidate], origin: str, fidelity: Fidelity | None = None
+    ) -> list[Trial]:
+        spent = self.run.fidelity if fidelity is None else fidelity
+        return self.runner.evaluate(candidates, origin, spent, deadline=self.run.stop.seconds)
 
-    def _fitting(self, asked: Sequence[Candidate]) -> list[Candidate]:
-        """Return the longest prefix that stays within the number of trials; repeated candidates are free."""
+    def _fitting(self, strategy: Strategy, asked: Sequence[Candidate]) -> dict[Fidelity, list[Candidate]]:
+        """Return by fidelity the longest prefix that stays within the number of trials.
+
+        Candidates that were measured before are free.
+        """
         room = self.run.stop.trials - len(self.runner.used)
-        kept: list[Candidate] = []
+        kept: dict[Fidelity, list[Candidate]] = {}
         new: set[str] = set()
         for candidate in asked:
-            if self.runner.is_new(candidate, self.run.fidelity):
+            fidelity = self.run.fidelity
+            if isinstance(strategy, MultiFidelity):
+                fidelity = strategy.fidelity(candidate)
+            if self.runner.is_new(candidate, fidelity):
                 new.add(candidate.digest)
             if len(new) > room:
                 break
-            kept.append(candidate)
+            kept.setdefault(fidelity, []).append(candidate)
         return kept
 
     def _generation(self, strategy: Strategy, asked: Sequence[Candidate]) -> None:
         before, evaluated = len(self.runner.used), self.runner.evaluated
-        told = self._evaluate(self._fitting(asked), strategy.info.name)
+        told: list[Trial] = []
+        for fidelity, candidates in self._fitting(strategy, asked).items():
+            told += self._evaluate(candidates, strategy.info.name, fidelity)
         if self._replaying and self.runner.evaluated > evaluated:
             self._replaying = False
             told += self._leftovers()
@@ -269,7 +286,7 @@ class _Loop:
         left = [
             t
             for t in self.run.ledger.trials()
-            if t.number not in self.runner.used and t.fidelity is self.run.fidelity
+            if t.number not in self.runner.used and t.fidelity is not Fidelity.CONFIRMED
         ]
         if left:
             self.runner.used.update(t.number for t in left)
@@ -307,14 +324,15 @@ def run_search(run: SearchRun) -> SearchOutcome:
     except AutomlError as caught:
         reason, error = StopReason.ERROR, caught
     searched = loop.trials()
+    whole = latest_complete(searched, run.fidelity)
     if not loop.progress.history or loop.progress.history[-1][0] != len(searched):
         loop.progress.update(searched)
     return SearchOutcome(
         trials=tuple(run.ledger.trials()),
         budgets=budgets,
         front=pareto_front(searched, run.objectives, budgets, fidelity=run.fidelity),
-        best=pick_best(searched, run.objectives[0], budgets, ties=run.objectives[1:]),
-        nearest=nearest(searched, budgets, run.objectives),
+        best=pick_best(whole, run.objectives[0], budgets, ties=run.objectives[1:]),
+        nearest=nearest(whole, budgets, run.objectives),
         stopped_by=reason,
         hypervolumes=tuple(loop.progress.history),
         reference=tuple(loop.reference.tolist()),

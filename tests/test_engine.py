@@ -18,6 +18,7 @@ from automl.core.objective import Objective
 from automl.core.outcome import EventKind
 from automl.core.outcome import StopReason
 from automl.core.outcome import StopRule
+from automl.core.trial import Fidelity
 from automl.core.trial import TrialState
 from automl.engine import SearchRun
 from automl.engine import reference_point
@@ -349,3 +350,49 @@ def test_real_ledger_resumes_across_objects(tmp_path):
     outcome = search(ledger)
     ledger.close()
     assert identities(outcome.trials) == identities(search().trials)
+
+
+class Stepwise(Scripted):
+    """Asks for whatever is in ``whole`` at full fidelity and for the rest on a subset."""
+
+    def __init__(self, batches, whole):
+        super().__init__(batches)
+        self.whole = [set(w) for w in whole]
+
+    def ask(self, count):
+        self.now = self.whole.pop(0) if self.whole else set()
+        return super().ask(count)
+
+    def fidelity(self, candidate):
+        return Fidelity.FULL if candidate in self.now else Fidelity.SUBSET
+
+
+def test_a_strategy_may_say_how_much_to_spend_on_each_proposal():
+    a, b, c = candidates(3)
+    strategy = Stepwise([[a, b, c], [a], [b, c]], [[], [a], [b]])
+    outcome = search(make_strategy=lambda budgets: strategy, budgets=())
+    asked = [(t.candidate, t.fidelity) for t in outcome.trials[1:]]
+    subset, full = Fidelity.SUBSET, Fidelity.FULL
+    assert asked == [(a, subset), (b, subset), (c, subset), (a, full), (b, full)]
+    assert strategy.told == [[0], [1, 2, 3], [4], [5, 3]]
+
+
+def test_a_subset_is_no_answer():
+    a, b, c = candidates(3)
+    only = search(make_strategy=lambda budgets: Stepwise([[a, b, c]], [[]]), budgets=())
+    assert [t.number for t in only.front] == [0]
+    assert only.best.number == only.nearest.number == 0
+    assert only.hypervolumes[-1][1] == only.hypervolumes[0][1]
+    both = search(make_strategy=lambda budgets: Stepwise([[a, b, c], [a, b, c]], [[], [a, b, c]]), budgets=())
+    assert all(t.fidelity is Fidelity.FULL for t in both.front)
+    assert max(t.number for t in both.front) > 3
+
+
+@pytest.mark.parametrize("kept", [3, 10, 25, 59])
+def test_a_run_at_two_fidelities_is_resumed_like_any_other(kept):
+    make = partial(evolutionary, name="halving")
+    whole = search(make_strategy=make)
+    assert {t.fidelity for t in whole.trials[1:]} == {Fidelity.SUBSET, Fidelity.FULL}
+    resumed = search(Memory(whole.trials[:kept]), make_strategy=make)
+    assert identities(resumed.trials) == identities(whole.trials)
+    assert resumed.notes == ()

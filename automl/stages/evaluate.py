@@ -38,6 +38,9 @@ __all__ = ["CandidateEvaluator", "work"]
 #: Samples of the evaluation set used at subset fidelity.
 SUBSET = 64
 
+#: At subset fidelity the timed runs are divided by this.
+SUBSET_DIVISOR = 4
+
 #: What each kind of job measures; memory disturbs no other job and is disturbed by none.
 PARTS = {
     "all": ("quality", "latency", "memory"),
@@ -163,10 +166,16 @@ class CandidateEvaluator:
             self._meter = LatencyMeter(self.bench.target, reference, inputs, reference_ms=self.nominal_ms)
         return self._meter
 
-    def latency(self, candidate: Candidate, file: Path) -> Measurement:
-        """Return the latency of a written graph, interleaved with the untouched model."""
+    def latency(self, candidate: Candidate, file: Path, fidelity: Fidelity) -> Measurement:
+        """Return the latency of a written graph, interleaved with the untouched model.
+
+        At subset fidelity a quarter of the runs are timed.
+        """
         _, float_type = assignment_of(candidate, self.bench.space)
-        return self.meter.measure(file, float_type, repeats=self.bench.config.spend.repeats)
+        repeats = self.bench.config.spend.repeats
+        if fidelity is Fidelity.SUBSET:
+            repeats = max(1, repeats // SUBSET_DIVISOR)
+        return self.meter.measure(file, float_type, repeats=repeats)
 
     @property
     def limits_memory(self) -> bool:
@@ -203,7 +212,7 @@ class CandidateEvaluator:
             if "quality" in parts:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
             if "latency" in parts:
-                measured = measured.merged(self.latency(candidate, file))
+                measured = measured.merged(self.latency(candidate, file, fidelity))
             if "memory" in parts and self.limits_memory:
                 measured = measured.merged(self.memory(candidate, file))
         finally:

@@ -8,8 +8,9 @@ import numpy as np
 
 from automl.core.budget import total_violation
 from automl.core.dominance import nondominated_mask
+from automl.core.front import latest_complete
 from automl.core.objective import losses
-from automl.core.trial import TrialState
+from automl.core.trial import Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +40,14 @@ def choose_finalists(
     answer is never worse than the simple configuration that fits, the best feasible anchors take part.
 
     Args:
-        trials: measured trials.
+        trials: measured trials; those on a subset of the samples do not count.
         objectives: axes of the front, quality first.
         budgets: resolved budgets.
         count: how many.
         skip: digests of candidates confirmed already.
         anchors: digests of the uniform configurations.
     """
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.candidate.digest not in skip]
+    complete = [t for t in latest_complete(trials, Fidelity.FULL) if t.candidate.digest not in skip]
     measured = [t.measurement for t in complete if t.measurement is not None]
     if not measured:
         return []

@@ -38,6 +38,7 @@ __all__ = [
     "float_damage",
     "missing_damage",
     "missing_designs",
+    "option_reads",
     "price",
 ]
 
@@ -70,7 +71,8 @@ class Prices:
     failed: tuple[str, ...] = ()
 
 
-def _edges(bench: Workbench, site: str, option: str) -> dict[tuple[str, str], ActivationQuantizer]:
+def option_reads(bench: Workbench, site: str, option: str) -> dict[tuple[str, str], ActivationQuantizer]:
+    """Return the reads that are quantized when one site alone takes an option, with their quantizers."""
     reads = quantized_reads(bench.traced.graph, {site: option}, bench.target.rules)
     return {read: bench.quantizer.activation(read[0]) for read in reads}
 
@@ -115,7 +117,7 @@ def damage_table(bench: Workbench, listener: Listener) -> dict[tuple[str, str], 
             bench.traced,
             bench.data.calibration.take(slice(0, count)),
             weights_of=bench.quantizer.weight,
-            edges_of=lambda site, option: _edges(bench, site, option),
+            edges_of=lambda site, option: option_reads(bench, site, option),
             options=missing,
             task="logits" if bench.model.task in LOGIT_TASKS else "embedding",
             progress=lambda done, steps: listener(Progressed("price damage", done, steps)),

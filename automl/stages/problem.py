@@ -14,8 +14,12 @@ from automl.core.objective import Objective
 from automl.evaluators.compute import site_bops
 from automl.evaluators.latency_tables import latency_tables
 from automl.evaluators.quality import primary_metric
+from automl.evaluators.relaxed_quality import RelaxedQuality
 from automl.evaluators.size import site_size
 from automl.searchspaces.space import SearchSpace
+from automl.stages.price import LOGIT_TASKS
+from automl.stages.price import damage_samples
+from automl.stages.price import option_reads
 from automl.stages.price import site_damage
 from automl.strategies.base import AdditiveTables
 from automl.strategies.base import Problem
@@ -30,7 +34,14 @@ if TYPE_CHECKING:
     from automl.stages.prepare import Workbench
     from automl.stages.price import Prices
 
-__all__ = ["additive_tables", "build_problem", "exact_seeds", "objectives_of", "uniform_candidates"]
+__all__ = [
+    "additive_tables",
+    "build_problem",
+    "exact_seeds",
+    "objectives_of",
+    "relaxed_quality",
+    "uniform_candidates",
+]
 
 #: Exact solutions proposed for each float type, the one at the budget first.
 SEEDS_PER_FLOAT = 6
@@ -143,6 +154,27 @@ def predictor(
     return predict
 
 
+def relaxed_quality(bench: Workbench, prices: Prices) -> RelaxedQuality:
+    """Return the divergence of a mixture of options on the samples that the damage was measured on.
+
+    It holds no copy of the model and computes nothing until it is asked.
+    """
+    other = {
+        d.name: np.array([prices.float_damage.get(str(o), 0.0) for o in d.options])
+        for d in bench.space.dimensions
+        if d.kind != "precision"
+    }
+    return RelaxedQuality(
+        bench.traced,
+        bench.data.calibration.take(slice(0, damage_samples(bench))),
+        bench.space,
+        weights_of=bench.quantizer.weight,
+        edges_of=lambda site, option: option_reads(bench, site, option),
+        prices=other,
+        task="logits" if bench.model.task in LOGIT_TASKS else "embedding",
+    )
+
+
 def exact_seeds(
     bench: Workbench,
     prices: Prices,
@@ -175,7 +207,7 @@ def build_problem(
     budgets: tuple[Budget, ...],
     seed: int,
 ) -> Problem:
-    """Return the problem of a strategy: the run's space, resolved budgets, prices, predictions and seeds.
+    """Return the problem of a strategy: space, resolved budgets, prices, predictions, seeds, relaxed loss.
 
     Latency limits are tightened by the model's own error for the exact solver's seeds, so that they are
     likely to hold when measured.
@@ -195,4 +227,5 @@ def build_problem(
         tables if prices.latency is not None else None,
         predictor(bench, prices, tables, objectives) if prices.latency is not None else None,
         tuple({c.digest: c for c in (*seeds, *uniform)}.values()),
+        relaxed_quality(bench, prices),
     )

@@ -18,6 +18,7 @@ from automl.artifact.report_data import SensitivityTable
 from automl.artifact.report_data import SiteChoice
 from automl.artifact.report_data import StruckOption
 from automl.core.errors import LedgerError
+from automl.core.front import latest_complete
 from automl.evaluators.latency_math import kendall_tau
 from automl.evaluators.latency_math import mape
 from automl.evaluators.latency_plain import PlainSum
@@ -57,9 +58,11 @@ def _trials(bench: Workbench, outcome: SearchOutcome, answer: Answer) -> list[Re
         m.candidate.digest: m for m in (*answer.nearest, *answer.front, answer.trial0)
     }
     on_front = {m.candidate.digest for m in answer.front}
+    latest = {trial.number for trial in latest_complete(outcome.trials)}
     rows = []
     for trial in outcome.trials:
-        member = confirmed.get(trial.candidate.digest)
+        # of a candidate measured on a subset first and then on all, one row is the confirmed one
+        member = confirmed.get(trial.candidate.digest) if trial.number in latest else None
         measurement = member.measurement if member is not None else trial.measurement
         metrics = dict(measurement) if measurement is not None else {}
         predicted = metrics.pop("predicted_latency_ms", None)

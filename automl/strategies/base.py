@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from automl.core.budget import Budget
     from automl.core.candidate import Candidate
     from automl.core.objective import Objective
+    from automl.core.trial import Fidelity
     from automl.core.trial import Trial
     from automl.searchspaces.space import SearchSpace
 
-__all__ = ["AdditiveTables", "Problem", "Strategy", "StrategyInfo"]
+    #: Shares (n_dimensions, largest number of options), step -> the loss, its derivative by the shares.
+    RelaxedLoss = Callable[[NDArray[np.float64], int], tuple[float, NDArray[np.float64]]]
+
+__all__ = ["AdditiveTables", "MultiFidelity", "Problem", "Strategy", "StrategyInfo"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,10 @@ class Problem:
             there is (latency model included), or None. The column of an objective that nothing predicts is
             NaN. Pure and cheap; never a trial.
         seeds: candidates to start from (for example the exact front), best first.
+        relaxed: the first objective, minimized, of a mixture: every dimension takes its options in shares,
+            shape (n_dimensions, largest number of options). Returns the loss and its derivative by the
+            shares; the step says which batch of data it is estimated on, so the same call gives the same
+            numbers. None where there is no such loss. Never a trial.
     """
 
     space: SearchSpace
@@ -78,6 +86,7 @@ class Problem:
     tables: AdditiveTables | None = None
     predict: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None
     seeds: tuple[Candidate, ...] = ()
+    relaxed: RelaxedLoss | None = None
 
 
 @dataclass(frozen=True)
@@ -129,3 +138,15 @@ class Strategy(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
+
+
+@runtime_checkable
+class MultiFidelity(Protocol):
+    """A strategy that says how much is to be spent on each of its proposals.
+
+    It may propose a candidate again at a higher fidelity. Strategies without this method are measured at the
+    run's own fidelity throughout.
+    """
+
+    def fidelity(self, candidate: Candidate) -> Fidelity:
+        """Return the fidelity of a candidate that was asked for and not told yet."""

@@ -71,8 +71,7 @@ def duration_steps(seconds: NDArray[np.float64], trials: NDArray[np.float64]) ->
     average = seconds.sum() / trials.sum()
     known = (trials > 0) & (seconds > 0)
     ratio = np.where(known, seconds / np.where(known, trials, 1.0) / average, 1.0)
-    steps: NDArray[np.float64] = 2.0 ** np.round(np.log2(ratio))
-    return steps
+    return np.asarray(2.0 ** np.round(np.log2(ratio)), dtype=np.float64)
 
 
 def shares(

@@ -108,7 +108,7 @@ def truncated_normal(mean: Floats, deviation: Floats, uniforms: NDArray[np.float
     """
     low, high = ndtr((0.0 - mean) / deviation), ndtr((1.0 - mean) / deviation)
     drawn = mean + deviation * ndtri(low + uniforms * (high - low))
-    return np.clip(drawn, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(drawn, 0.0, 1.0), dtype=np.float32)
 
 
 class Ddpg:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from automl.core.errors import SpaceError
 from automl.core.errors import StrategyError
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
+from automl.strategies.base import MultiFidelity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.trial import Fidelity
     from automl.strategies.base import Problem
     from automl.strategies.base import Strategy
 
-__all__ = ["LegalOnly"]
+__all__ = ["LegalMultiFidelity", "LegalOnly", "checked"]
 
 _ROUNDS = 8
 #: A refused candidate has no place in the ledger.
@@ -103,6 +106,22 @@ class LegalOnly:
         if self._legal is None:
             return np.ones(len(candidates), dtype=bool)
         return np.asarray(self._legal(self._space.encode(candidates)), dtype=bool)
+
+
+class LegalMultiFidelity(LegalOnly):
+    """The same around a strategy that says how much is to be spent on each proposal."""
+
+    def fidelity(self, candidate: Candidate) -> Fidelity:
+        """Return what the strategy inside says."""
+        assert isinstance(self._inner, MultiFidelity)
+        return self._inner.fidelity(candidate)
+
+
+def checked(inner: Strategy, problem: Problem) -> Strategy:
+    """Return ``inner`` with its proposals checked against the space, its choice of fidelities kept."""
+    wrapper = LegalMultiFidelity if isinstance(inner, MultiFidelity) else LegalOnly
+    # a strategy in all but its constructor, which the protocol fixes for the table's sake
+    return cast("Strategy", wrapper(inner, problem))
 
 
 def _refusal(candidate: Candidate) -> Trial:

@@ -58,7 +58,8 @@ class PolicyMutation:
     def __call__(self, codes: NDArray[np.int64], genes: Genes, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the changed codes, and keep what was decided for :meth:`played`."""
         del genes
-        decide = drawn_spans(*codes.shape, rng, whole=self._whole, largest=self._largest)
+        n, width = codes.shape
+        decide = drawn_spans(n, width, rng, whole=self._whole, largest=self._largest)
         contexts = np.ones((len(codes), 1), dtype=np.float32)
         children, logs = self._policy.sample(rng.random(codes.shape), contexts, kept=codes, decide=decide)
         keys = tuple(code_keys(self._space.repair(children)))

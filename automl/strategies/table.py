@@ -12,7 +12,7 @@ from automl.core.errors import StrategyError
 from automl.core.errors import unknown_name
 from automl.strategies.base import Strategy
 from automl.strategies.base import StrategyInfo
-from automl.strategies.middleware import LegalOnly
+from automl.strategies.middleware import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,14 @@ STRATEGIES: dict[str, StrategyRow] = {
         "automl.strategies.controller:Reinforce",
         "the controller's policy trained by REINFORCE with a moving baseline",
     ),
+    "reinforced": StrategyRow(
+        "automl.strategies.reinforced:Reinforced",
+        "NSGA-II whose mutation is shared between chance, a trained policy and a roulette of prices",
+    ),
+    "ddpg": StrategyRow(
+        "automl.strategies.ddpg:Ddpg",
+        "HAQ's layer-by-layer agent: an actor sets levels, a wall of prices keeps the budget",
+    ),
     "surrogate": StrategyRow(
         "automl.strategies.surrogate:Surrogate",
         "evolution screened by prices plus a learned residual, used only while it predicts better",
@@ -98,6 +106,14 @@ STRATEGIES: dict[str, StrategyRow] = {
     "portfolio": StrategyRow(
         "automl.strategies.portfolio:Portfolio",
         "several strategies race on one history; shares follow hypervolume gained per second",
+    ),
+    "differentiable": StrategyRow(
+        "automl.strategies.differentiable:Differentiable",
+        "decisions relaxed to shares and trained by gradient under a budget term that converges",
+    ),
+    "halving": StrategyRow(
+        "automl.strategies.halving:Halving",
+        "evolutionary on a subset of the samples, the best third on all; halving:NAME wraps another",
     ),
     "optuna:tpe": StrategyRow(_OPTUNA, "Optuna's TPESampler"),
     "optuna:gp": StrategyRow(
@@ -194,4 +210,4 @@ def make_strategy(name: str, problem: Problem) -> Strategy:
             "none; price the options first or use --strategy evolutionary"
         )
     strategy = found(problem)
-    return LegalOnly(strategy, problem) if name in _plug_ins() else strategy
+    return checked(strategy, problem) if name in _plug_ins() else strategy

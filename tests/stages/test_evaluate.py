@@ -27,6 +27,16 @@ def test_subset_fidelity_uses_fewer_samples(evaluator):
     assert measured["accuracy"].n == SUBSET
 
 
+def test_subset_fidelity_times_fewer_runs(evaluator, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        evaluator.meter, "measure", lambda *_, repeats: asked.append(repeats) or Measurement({})
+    )
+    for fidelity in (Fidelity.FULL, Fidelity.SUBSET):
+        evaluator.evaluate(evaluator.bench.space.default, fidelity, ("latency",))
+    assert asked == [evaluator.bench.config.spend.repeats, evaluator.bench.config.spend.repeats // 4]
+
+
 def test_int8_is_smaller_and_close_and_two_bits_are_not_close(evaluator):
     space = evaluator.bench.space
     int8 = evaluator.evaluate(space.uniform("precision", "w8a8"), Fidelity.FULL, ("quality",))

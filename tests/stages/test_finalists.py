@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from automl.core.budget import parse_budget
 from automl.core.candidate import Candidate
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.core.objective import Objective
+from automl.core.trial import Fidelity
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
 from automl.stages.finalists import choose_finalists
@@ -68,3 +71,10 @@ def test_an_anchor_on_the_front_is_chosen_once():
     anchors = frozenset({TRIALS[1].candidate.digest})
     chosen = numbers(choose_finalists(TRIALS, OBJECTIVES, BUDGET, 3, anchors=anchors))
     assert chosen.count(1) == 1
+
+
+def test_what_only_a_subset_said_is_no_finalist_and_the_whole_set_overrules_it():
+    lucky = replace(trial(1, 0.95, 3.0), fidelity=Fidelity.SUBSET)
+    other = replace(trial(5, 0.99, 2.0), fidelity=Fidelity.SUBSET)
+    chosen = numbers(choose_finalists([lucky, other, *TRIALS], OBJECTIVES, BUDGET, 3))
+    assert chosen == [1, 2, 4]

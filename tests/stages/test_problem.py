@@ -11,10 +11,13 @@ from automl.searchspaces.builders.precision import assignment_of
 from automl.searchspaces.dimension import Dimension
 from automl.searchspaces.space import SearchSpace
 from automl.stages.events import silent
+from automl.stages.price import damage_samples
 from automl.stages.price import price
+from automl.stages.price import site_damage
 from automl.stages.problem import additive_tables
 from automl.stages.problem import build_problem
 from automl.stages.problem import objectives_of
+from automl.stages.problem import relaxed_quality
 from automl.stages.problem import uniform_candidates
 
 
@@ -64,6 +67,20 @@ def test_the_problem_has_seeds_and_predicts_every_objective(bench, prices):
     predicted = problem.predict(codes)
     assert predicted.shape == (7, 3)
     assert (predicted[:, 1] > 0).all()
+
+
+def test_the_relaxed_loss_of_whole_options_is_their_damage(bench, prices):
+    loss = relaxed_quality(bench, prices)
+    space = bench.space
+    width = int(space.cardinalities.max())
+    row = next(i for i, d in enumerate(space.dimensions) if d.kind == "precision" and len(d.sites) == 1)
+    column = [str(o) for o in space.dimensions[row].options].index("w2a8")
+    code = space.default_code
+    code[row] = column
+    batches = -(-damage_samples(bench) // 4)
+    values = [loss(np.eye(width)[code], step)[0] for step in range(batches)]
+    expected = site_damage(prices, space.dimensions[row].sites, "w2a8")
+    assert np.mean(values) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.fixture(scope="module")

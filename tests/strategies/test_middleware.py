@@ -4,8 +4,12 @@ import pytest
 
 from automl.core.candidate import Candidate
 from automl.core.errors import StrategyError
+from automl.core.trial import Fidelity
+from automl.strategies.base import MultiFidelity
 from automl.strategies.evolutionary import Evolutionary
+from automl.strategies.halving import Halving
 from automl.strategies.middleware import LegalOnly
+from automl.strategies.middleware import checked
 from automl.strategies.random_search import RandomSearch
 from automl.testing.problems import additive_problem
 from automl.testing.strategy_suite import StrategySuite
@@ -66,3 +70,11 @@ def test_a_strategy_that_leaves_the_space_is_named():
         StrategyError, match=r"strategy random left the search space.*level:site0000.*mend its ask"
     ):
         wrapped.ask(1)
+
+
+def test_the_choice_of_fidelities_is_kept():
+    problem = additive_problem(9).problem
+    assert not isinstance(checked(RandomSearch(problem), problem), MultiFidelity)
+    wrapped = checked(Halving(problem), problem)
+    assert isinstance(wrapped, MultiFidelity)
+    assert {wrapped.fidelity(c) for c in wrapped.ask(4)} == {Fidelity.SUBSET}
