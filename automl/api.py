@@ -186,6 +186,7 @@ def search(
     executor: str = "local",
     threads: int | None = None,
     batch: int = 1,
+    repeat: int = 1,
     calibration: int = 128,
     evaluation: int = 256,
     run: Path | str | None = None,
@@ -212,6 +213,7 @@ def search(
         executor: ``local`` or ``ray``.
         threads: threads of the serving runtime; every core when None.
         batch: batch size at which latency is measured.
+        repeat: measurements of each candidate, averaged; for noisy machines.
         calibration: samples that ranges and sensitivities are taken from.
         evaluation: samples that quality is measured on.
         run: run folder; a new one under ``runs`` when None.
@@ -244,6 +246,7 @@ def search(
             "executor": executor,
             "threads": threads,
             "batch": batch,
+            "repeat": repeat,
             "calibration": calibration,
             "evaluation": evaluation,
             "cache": cache,

@@ -107,6 +107,9 @@ class SearchConfig(BaseModel):
         default=None, ge=1, description="threads of the serving runtime; all cores when absent"
     )
     batch: int = Field(default=1, ge=1, description="batch size at which latency is measured")
+    repeat: int = Field(
+        default=1, ge=1, description="measurements of each candidate, averaged; for noisy machines"
+    )
     calibration: int = Field(default=128, ge=1)
     evaluation: int = Field(default=256, ge=1)
     cache: Path | None = Field(

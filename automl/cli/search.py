@@ -89,6 +89,9 @@ def search(
         int | None, typer.Option(help="threads of the serving runtime; all when absent")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="batch size at which latency is measured")] = None,
+    repeat: Annotated[
+        int | None, typer.Option(help="measurements of each candidate, averaged; for noisy machines")
+    ] = None,
     calibration: Annotated[int | None, typer.Option(help="calibration samples")] = None,
     evaluation: Annotated[int | None, typer.Option(help="evaluation samples")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; a new one under ./runs when absent")] = None,
@@ -125,6 +128,7 @@ def search(
         "ray_address": ray_address,
         "threads": threads,
         "batch": batch,
+        "repeat": repeat,
         "calibration": calibration,
         "evaluation": evaluation,
         "cache": cache,

@@ -29,8 +29,8 @@ __all__ = ["Repeated", "Retried", "averaged"]
 def averaged(measurements: Sequence[Measurement]) -> Measurement:
     """Return the mean of every metric with the 95 % interval of that mean, by Student's t.
 
-    Where all values are equal the interval is what the single measurements said. Facts are those of the
-    first, with ``repeats``.
+    Where all values are equal the metric is what one of them said: the same samples measured again say no
+    more. Facts are those of the first, with ``repeats``.
 
     Args:
         measurements: at least one; of the same metrics.
@@ -39,11 +39,11 @@ def averaged(measurements: Sequence[Measurement]) -> Measurement:
     for name in measurements[0]:
         parts = [m[name] for m in measurements]
         values = np.array([p.value for p in parts])
-        n = sum(p.n for p in parts)
         if np.ptp(values) == 0:
-            metrics[name] = Metric(parts[0].value, parts[0].unit, parts[0].low, parts[0].high, n)
+            metrics[name] = parts[0]
             continue
         mean = float(values.mean())
+        n = sum(p.n for p in parts)
         half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values)))
         metrics[name] = Metric(mean, parts[0].unit, mean - half, mean + half, n)
     return Measurement(metrics, {**measurements[0].facts, "repeats": len(measurements)})

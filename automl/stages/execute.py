@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from automl.core.errors import ExecutionError
 from automl.execution.base import Lane
 from automl.execution.trial_runner import Stage
+from automl.execution.work_wrappers import Repeated
+from automl.execution.work_wrappers import Retried
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.evaluate import work
 from automl.stages.events import silent
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from automl.config import SearchConfig
     from automl.execution.base import Executor
 
-__all__ = ["STAGES_ALONE", "STAGES_SHARED", "build_worker", "start_executor"]
+__all__ = ["STAGES_ALONE", "STAGES_SHARED", "build_worker", "start_executor", "work_of"]
 
 #: One worker measures quality and latency in one job: nothing else runs then.
 STAGES_ALONE = (Stage("all", Lane.EXCLUSIVE),)
@@ -63,7 +65,7 @@ def start_executor(
         from automl.execution.local_executor import InlineExecutor
 
         inline = InlineExecutor()
-        inline.start(partial(_itself, evaluator), work)
+        inline.start(partial(_itself, evaluator), work_of(config))
         return inline, STAGES_ALONE
     executor: Executor
     if config.executor == "ray":
@@ -76,8 +78,17 @@ def start_executor(
         executor = ProcessExecutor(config.workers, timeout_s=TIMEOUT_S)
     nominal_ms = evaluator.meter.nominal_ms
     key = evaluator.bench.key
-    executor.start(partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms, key), work)
+    build = partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms, key)
+    executor.start(build, work_of(config))
     return executor, STAGES_ALONE if config.workers == 1 else STAGES_SHARED
+
+
+def work_of(config: SearchConfig) -> Retried:
+    """Return what a worker does with a job: measure as often as asked for, again after a passing failure.
+
+    Quality is a function of the candidate and comes from the cache the second time; timing is averaged.
+    """
+    return Retried(Repeated(work, config.repeat))
 
 
 def _itself(evaluator: CandidateEvaluator) -> CandidateEvaluator:

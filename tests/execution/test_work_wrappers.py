@@ -32,9 +32,9 @@ def test_the_average_has_the_interval_of_the_mean():
     assert found.facts["repeats"] == 4
 
 
-def test_equal_values_keep_the_interval_of_one():
+def test_equal_values_say_no_more_than_one():
     found = averaged([Measurement({"accuracy": Metric(0.5, "", 0.4, 0.6, 10)})] * 3)
-    assert found["accuracy"] == Metric(0.5, "", 0.4, 0.6, 30)
+    assert found["accuracy"] == Metric(0.5, "", 0.4, 0.6, 10)
 
 
 def test_repeats_use_seeds_of_their_own_and_are_repeatable():

@@ -10,6 +10,7 @@ from automl.stages.execute import STAGES_ALONE
 from automl.stages.execute import STAGES_SHARED
 from automl.stages.execute import build_worker
 from automl.stages.execute import start_executor
+from automl.stages.execute import work_of
 
 
 def test_timing_never_shares_the_machine():
@@ -26,6 +27,30 @@ def test_one_local_worker_is_this_process(bench, evaluator, shared_cache):
     assert stages == STAGES_ALONE
     assert done.failure is None
     assert done.value["metrics"]["drop"]["value"] == 0.0
+
+
+def test_a_passing_failure_is_tried_once_more_and_timing_as_often_as_asked(bench, evaluator, monkeypatch):
+    payload = {"candidate": bench.space.default.as_dict, "fidelity": "subset", "seed": 0, "stage": "quality"}
+    measured, failures = (
+        evaluator.evaluate,
+        [OSError("connection lost"), OSError("again"), OSError("and again")],
+    )
+    calls = []
+
+    def flaky(*arguments):
+        calls.append(arguments)
+        if failures:
+            raise failures.pop()
+        return measured(*arguments)
+
+    monkeypatch.setattr(evaluator, "evaluate", flaky)
+    with pytest.raises(OSError, match="again"):
+        work_of(bench.config)(evaluator, payload)
+    assert len(calls) == 2
+    config = bench.config.model_copy(update={"repeat": 3})
+    averaged = work_of(config)(evaluator, payload)
+    assert len(calls) == 2 + 1 + 3
+    assert averaged["facts"]["repeats"] == 3
 
 
 def test_a_worker_process_builds_the_same_evaluation(bench, evaluator, shared_cache):
