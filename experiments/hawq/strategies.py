@@ -39,6 +39,10 @@ from hawq_problems import solve_exact  # noqa: E402
 
 ROWS = HERE / "strategies.jsonl"
 MARKS = (200, 1000, 5000, 20_000)
+#: Relative gaps whose first evaluation is recorded.
+BOUNDS = (0.02, 0.002)
+#: A gap up to this is the optimum, up to the rounding of sums.
+ROUNDING = 1e-9
 SOLVERS = {"exact", "exhaustive"}
 BATCH = 8
 
@@ -48,20 +52,29 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
 
     ``gaps`` holds for each mark (best feasible - optimum) / abs(optimum), None where nothing feasible was
     found; marks that the limit on processor time cut off are absent. A strategy that has no more to propose
-    keeps its gap.
+    keeps its gap, and so does one that found the optimum: its run ends there, since nothing can change any
+    more. ``within`` holds the evaluations after which the gap was at most each of the bounds.
     """
     given = prices or strategy_class(name).info.needs_tables
     start, best, spent, ended = time.process_time(), float("inf"), 0, "exhausted"
     gaps: dict[str, float | None] = {}
+    within: dict[str, int] = {}
     for spent, best in progress(name, instance, seed, MARKS[-1], batch=BATCH, give_tables=given):
+        now = gap(best, optimum)
         if spent in MARKS:
-            gaps[str(spent)] = gap(best, optimum)
+            gaps[str(spent)] = now
+        for bound in BOUNDS:
+            if now is not None and now <= bound:
+                within.setdefault(str(bound), spent)
+        if now is not None and now <= ROUNDING:
+            ended = "optimum"
+            break
         if spent == MARKS[-1]:
             ended = "evaluations"
         elif time.process_time() - start > seconds:
             ended = "time"
             break
-    if ended == "exhausted":
+    if ended in {"exhausted", "optimum"}:
         gaps.update({str(m): gap(best, optimum) for m in MARKS if m > spent})
     return {
         "strategy": name,
@@ -69,6 +82,7 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
         "seed": seed,
         "prices": given,
         "gaps": gaps,
+        "within": within,
         "spent": spent,
         "ended": ended,
         "seconds": round(time.process_time() - start, 2),
