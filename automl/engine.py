@@ -36,6 +36,7 @@ from automl.execution.trial_runner import OutOfTimeError
 from automl.execution.trial_runner import Stage
 from automl.execution.trial_runner import TrialRunner
 from automl.strategies.base import MultiFidelity
+from automl.strategies.base import Remarking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,8 +185,14 @@ class _Loop:
         self.budgets = _measure_baseline(run, self.runner)
         self.reference = reference_point(run.objectives, self.runner.baseline or Measurement({}))
         self.progress = _Progress(run, self.budgets, self.reference)
+        self._strategy: Strategy | None = None
         self._idle = 0
         self._replaying = True
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the strategy says about the search."""
+        return self._strategy.remarks if isinstance(self._strategy, Remarking) else ()
 
     def emit(
         self,
@@ -211,7 +218,7 @@ class _Loop:
     def search(self) -> StopReason:
         """Ask, evaluate and tell until a rule says stop."""
         run = self.run
-        strategy = run.make_strategy(self.budgets)
+        strategy = self._strategy = run.make_strategy(self.budgets)
         for origin, candidate in run.references:
             if len(self.runner.used) < run.stop.trials:
                 self._evaluate([candidate], origin)
@@ -337,6 +344,6 @@ def run_search(run: SearchRun) -> SearchOutcome:
         hypervolumes=tuple(loop.progress.history),
         reference=tuple(loop.reference.tolist()),
         seconds=loop.runner.seconds,
-        notes=tuple(loop.notes),
+        notes=(*loop.notes, *loop.remarks),
         error=error,
     )

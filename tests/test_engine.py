@@ -396,3 +396,11 @@ def test_a_run_at_two_fidelities_is_resumed_like_any_other(kept):
     resumed = search(Memory(whole.trials[:kept]), make_strategy=make)
     assert identities(resumed.trials) == identities(whole.trials)
     assert resumed.notes == ()
+
+
+def test_what_a_strategy_remarks_is_among_the_notes():
+    a, b, c = candidates(3)
+    strategy = Scripted([[a, b], [c]])
+    strategy.remarks = ("said of the search",)
+    outcome = search(make_strategy=lambda budgets: strategy, budgets=())
+    assert outcome.notes == ("said of the search",)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     #: Shares (n_dimensions, largest number of options), step -> the loss, its derivative by the shares.
     RelaxedLoss = Callable[[NDArray[np.float64], int], tuple[float, NDArray[np.float64]]]
 
-__all__ = ["AdditiveTables", "MultiFidelity", "Problem", "Strategy", "StrategyInfo"]
+__all__ = ["AdditiveTables", "MultiFidelity", "Problem", "Remarking", "Strategy", "StrategyInfo"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,3 +150,12 @@ class MultiFidelity(Protocol):
 
     def fidelity(self, candidate: Candidate) -> Fidelity:
         """Return the fidelity of a candidate that was asked for and not told yet."""
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A strategy that has something to say about how its search went."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences for the report, for example what was switched off and why."""

@@ -94,6 +94,18 @@ class CalibrationRecord:
         )
 
     @property
+    def sentence(self) -> str:
+        """Whether the learned prediction is in use, why, and how well it is calibrated, as one sentence."""
+        state = "in use" if self.holds else "switched off"
+        calibrated = ""
+        if len(self.rows) >= _FEWEST:
+            found = self.report
+            rank = found["rank_correlation"]
+            ranks = "" if rank is None else f"; rank correlation {rank:.2f}"
+            calibrated = f"{ranks}; its 95 % interval held {100 * found['coverage_95']:.0f} % of them"
+        return f"learned prediction of {self.metric} {state}: {self.reason}{calibrated}"
+
+    @property
     def report(self) -> dict[str, Any]:
         """What a report shows, as plain JSON; None for what is not known yet."""
         truth, mean, spread, plain = self.rows.T

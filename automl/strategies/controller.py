@@ -141,6 +141,11 @@ class Controller:
             codes = np.concatenate([codes, self._proposals.random(self._rng, count - len(codes))])
         return self._proposals.candidates(codes)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How the policy's entropy and reward moved."""
+        return self._gradient.remarks
+
     def tell(self, trials: Sequence[Trial]) -> None:
         """Remember the outcomes and train on every full batch of episodes whose outcome is known."""
         told = self._proposals.read(trials)

@@ -14,6 +14,7 @@ from automl.core.dominance import constrained_order
 from automl.core.errors import StrategyError
 from automl.core.trial import Fidelity
 from automl.core.trial import TrialState
+from automl.strategies.base import Remarking
 from automl.strategies.base import StrategyInfo
 from automl.strategies.operators.dedup import code_keys
 from automl.strategies.proposals import Proposals
@@ -122,6 +123,13 @@ class Halving:
     def fidelity(self, candidate: Candidate) -> Fidelity:
         """Return how much is to be spent on a candidate that was asked for."""
         return self._asked.get(candidate.digest, Fidelity.FULL)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How many were measured on the subset and went on, and what the inner strategy remarks."""
+        went = sum(key in self._done for key in code_keys(self._subset.codes))
+        inner = self._inside.remarks if isinstance(self._inside, Remarking) else ()
+        return (f"halving: {len(self._subset)} measured on a subset, {went} of them on the whole", *inner)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Take the subset's measurements in for the order, and tell the inner strategy everything."""

@@ -19,6 +19,7 @@ from automl.core.errors import StrategyError
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
 from automl.strategies.base import MultiFidelity
+from automl.strategies.base import Remarking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,11 @@ class LegalOnly:
             if refused:
                 self._inner.tell([_refusal(candidate) for candidate in refused])
         return kept
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the strategy inside remarks."""
+        return self._inner.remarks if isinstance(self._inner, Remarking) else ()
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Pass the trials on."""

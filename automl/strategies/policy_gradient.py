@@ -128,6 +128,20 @@ class PolicyGradient:
         """Rows of (update, mean entropy of a decision in nats, mean reward on the first batch's scale)."""
         return [list(row) for row in self._curve]
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How entropy and reward moved, first tenth of the updates against the last; none before ten."""
+        if len(self._curve) < 10:
+            return ()
+        part = len(self._curve) // 10
+        (_, entropy, reward), (_, entropy_last, reward_last) = (
+            np.mean(rows, axis=0) for rows in (self._curve[:part], self._curve[-part:])
+        )
+        return (
+            f"policy after {self._updates} updates: entropy of a decision {entropy:.2f} to "
+            f"{entropy_last:.2f} nats, mean reward {reward:.2f} to {reward_last:.2f}",
+        )
+
     def learn(
         self, episodes: Episodes, rewards: NDArray[np.float64], shown: NDArray[np.float64] | None = None
     ) -> None:

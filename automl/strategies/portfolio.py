@@ -15,6 +15,7 @@ from automl.core.errors import AutomlError
 from automl.core.errors import StrategyError
 from automl.core.rng import child_rng
 from automl.core.rng import child_seed
+from automl.strategies.base import Remarking
 from automl.strategies.base import StrategyInfo
 from automl.strategies.credit_math import duration_steps
 from automl.strategies.credit_math import progress
@@ -173,6 +174,15 @@ class Portfolio:
             for name, reason in self._left_out.items()
         ]
         return rows + left_out
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Who proposed how much, who was left out and why, and what the members themselves remark."""
+        proposed = ", ".join(f"{row['member']} {row['proposed']}" for row in self.report if row["proposed"])
+        left_out = tuple(f"portfolio without {name}: {reason}" for name, reason in self._left_out.items())
+        members = [m for name in self._active() if isinstance(m := self._members[name], Remarking)]
+        inner = tuple(remark for member in members for remark in member.remarks)
+        return (f"portfolio's proposals: {proposed or 'none'}", *left_out, *inner)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""

@@ -167,6 +167,11 @@ class Reinforced:
             self._queue.add(self._decided(set(code_keys(codes))))
         return candidates
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How the policy's entropy and reward moved."""
+        return self._gradient.remarks
+
     def tell(self, trials: Sequence[Trial]) -> None:
         """Let complete trials join the population, and train the policy on what its children added."""
         if self._settings.mix[1] > 0:

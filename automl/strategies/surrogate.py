@@ -125,6 +125,11 @@ class Surrogate(Evolutionary):
         """For each compared metric whether the learned prediction is in use, why, and how well it holds."""
         return self._model.report
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """For each compared metric a sentence: in use or switched off, why, and how well it is calibrated."""
+        return tuple(model.sentence for model in self._model.records)
+
     def tell(self, trials: Sequence[Trial]) -> None:
         """Judge the predictions of complete trials, then learn from them."""
         informing = [t.measurement for t in trials if self._proposals.informs(t)]

@@ -230,6 +230,11 @@ class SurrogateModel:
         return any(model.record.holds for model in self._models)
 
     @property
+    def records(self) -> list[CalibrationRecord]:
+        """How well the learned prediction of every metric holds."""
+        return [model.record for model in self._models]
+
+    @property
     def report(self) -> list[dict[str, Any]]:
         """Calibration and switch of every metric, see :attr:`CalibrationRecord.report`."""
         return [model.record.report for model in self._models]

@@ -1,8 +1,9 @@
 """Evidence that the learning strategies learn: training against a shuffled control, linkage, and HAQ's table.
 
 Run: ``python experiments/rl/run.py [--shared DIR] [--seeds 5] [--only training linkage haq]``; writes
-results.json beside it and prints the tables. DIR holds HAQ's latency table (AUTOML_SHARED_DATA or
-``../shared/data`` beside the checkout when absent). One process, one thread, generations of 8.
+results.json beside it and prints the tables of the README (``--table``: those of what is there). DIR holds
+HAQ's latency table (AUTOML_SHARED_DATA or ``../shared/data`` beside the checkout when absent). One process,
+one thread, generations of 8.
 """
 
 from __future__ import annotations
@@ -174,6 +175,53 @@ def show(rows: list[dict], name: str, key: str) -> None:
             print("training", name, "shuffled" if shuffle else "", best, means, flush=True)
 
 
+def _span(values: list[float]) -> str:
+    """Return ``median (smallest to largest)``."""
+    return f"{np.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def _groups(rows: list[dict], *keys: str) -> dict[tuple, list[dict]]:
+    found: dict[tuple, list[dict]] = {}
+    for row in rows:
+        found.setdefault(tuple(row.get(k) for k in keys), []).append(row)
+    return found
+
+
+def markdown(results: dict) -> str:
+    """Return the tables of the README from the parts that are there."""
+    lines: list[str] = []
+    if "training" in results:
+        lines += [
+            "| strategy | told | best of 400 | mean of the first fifth | of the last fifth | entropy, nats |",
+            "|---|---|---|---|---|---|",
+        ]
+        for (name, shuffled_), own in _groups(results["training"]["rows"], "strategy", "shuffled").items():
+            first, last = zip(*(r["mean_first_last"] for r in own), strict=True)
+            entropies = [r["entropy_first_last"] for r in own if r["entropy_first_last"]]
+            fall = " to ".join(f"{v:.2f}" for v in np.median(entropies, axis=0)) if entropies else ""
+            told = "shuffled" if shuffled_ else "the truth"
+            best = _span([r["best"] for r in own])
+            lines.append(
+                f"| `{name}` | {told} | {best} | {np.median(first):.3f} | {np.median(last):.3f} | {fall} |"
+            )
+    if "linkage" in results:
+        lines += ["", f"| partners | strategy | {' | '.join(f'volume at {m:,}' for m in LINKAGE)} |"]
+        lines.append("|---|---" + "|---" * len(LINKAGE) + "|")
+        for (adjacent, name), own in _groups(results["linkage"]["rows"], "adjacent", "strategy").items():
+            cells = [_span([r["volume"][str(m)] for r in own]) for m in LINKAGE]
+            lines.append(f"| {'adjacent' if adjacent else 'apart'} | `{name}` | {' | '.join(cells)} |")
+    if "haq" in results:
+        lines += ["", f"| strategy | told | {' | '.join(f'at {m:,}' for m in HAQ)} | beyond the budget |"]
+        lines.append("|---|---" + "|---" * len(HAQ) + "|---|")
+        rows = [r for r in results["haq"]["rows"] if "best_over_exact" in r]
+        for (name, shuffled_), own in _groups(rows, "strategy", "shuffled").items():
+            cells = [_span([r["best_over_exact"][str(m)] or np.inf for r in own]) for m in HAQ]
+            beyond = sum(r["beyond"] for r in own)
+            told = "shuffled" if shuffled_ else "the truth"
+            lines.append(f"| `{name}` | {told} | {' | '.join(cells)} | {beyond} |")
+    return "\n".join(lines)
+
+
 def data_folder(given: Path | None) -> Path | None:
     """Return the folder that holds HAQ's table, or None when it is not there."""
     folders = [given, os.environ.get("AUTOML_SHARED_DATA"), HERE.parents[2] / "shared" / "data"]
@@ -186,6 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, help="folder of the shared data")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--table", action="store_true", help="print what is there and run nothing")
     parser.add_argument("--only", nargs="*", choices=["training", "linkage", "haq"])
     arguments = parser.parse_args()
     parts = arguments.only or ["training", "linkage", "haq"]
@@ -194,7 +243,7 @@ def main() -> None:
         raise SystemExit(f"{FILE} not found: give its folder with --shared")
     file = HERE / "results.json"
     results = json.loads(file.read_text()) if file.exists() else {}
-    for part in parts:
+    for part in [] if arguments.table else parts:
         start = time.process_time()
         if part == "haq":
             rows = haq(folder, min(arguments.seeds, 3))
@@ -202,6 +251,7 @@ def main() -> None:
             rows = {"training": training, "linkage": linkage}[part](arguments.seeds)
         results[part] = {"cpu_seconds": round(time.process_time() - start, 1), "rows": rows}
         file.write_text(json.dumps(results, indent=1) + "\n")
+    print(markdown(results))
 
 
 if __name__ == "__main__":

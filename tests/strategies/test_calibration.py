@@ -81,3 +81,12 @@ def test_state_survives_json():
     again = CalibrationRecord.from_state("kl", "the mean", json.loads(json.dumps(full.state)))
     assert again.report == full.report
     assert np.array_equal(again.rows, full.rows)
+
+
+def test_the_sentence_says_state_reason_and_calibration():
+    empty = CalibrationRecord.empty("kl", "the mean")
+    assert empty.sentence.startswith("learned prediction of kl switched off: 0 of the")
+    truth = np.arange(64.0)
+    good = empty.told(truth, truth + 0.1, np.full(64, 0.1), np.full(64, truth.mean()))
+    assert "in use: error 0.1 beats 16" in good.sentence
+    assert good.sentence.endswith("rank correlation 1.00; its 95 % interval held 100 % of them")

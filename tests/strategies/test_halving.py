@@ -130,3 +130,11 @@ def test_variants_wrap_another_strategy_and_say_so():
 def test_keeping_everybody_is_refused():
     with pytest.raises(StrategyError, match="nobody out"):
         HalvingSettings(keep=1)
+
+
+def test_remarks_count_both_fidelities():
+    synthetic = additive_problem(9, seed=2)
+    strategy = Halving(synthetic.problem)
+    played = play(strategy, synthetic, 8)
+    cheap, whole = len(digests(played, Fidelity.SUBSET)), len(digests(played, Fidelity.FULL))
+    assert strategy.remarks == (f"halving: {cheap} measured on a subset, {whole} of them on the whole",)

@@ -150,3 +150,16 @@ def test_a_long_curve_is_thinned(monkeypatch):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
         GradientSettings(**wrong)
+
+
+def test_remarks_compare_the_first_updates_with_the_last():
+    policy, gradient = made()
+    rng = np.random.default_rng(3)
+    assert gradient.remarks == ()
+    for _ in range(20):
+        episodes = play(policy, rng)
+        gradient.learn(episodes, (episodes.codes == OPTIMUM).sum(axis=1).astype(np.float64))
+    rows = np.array(gradient.curve)
+    (remark,) = gradient.remarks
+    assert remark.startswith("policy after 20 updates: entropy of a decision ")
+    assert remark.endswith(f"mean reward {rows[:2, 2].mean():.2f} to {rows[-2:, 2].mean():.2f}")

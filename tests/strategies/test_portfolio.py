@@ -174,3 +174,15 @@ def test_state_of_other_members_is_refused():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
         PortfolioSettings(**wrong)
+
+
+def test_remarks_name_who_proposed_who_is_left_out_and_what_members_say():
+    synthetic = additive_problem(9)
+    problem = replace(synthetic.problem, tables=None)
+    strategy = Portfolio(problem, settings=PortfolioSettings(members=("exact", "surrogate", "random")))
+    run_strategy(strategy, synthetic, 24)
+    counts = proposed_by(strategy)
+    first, second, *inner = strategy.remarks
+    assert first == f"portfolio's proposals: surrogate {counts['surrogate']}, random {counts['random']}"
+    assert second.startswith("portfolio without exact: ")
+    assert any(remark.startswith("learned prediction of kl") for remark in inner)

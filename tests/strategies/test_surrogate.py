@@ -155,3 +155,16 @@ def test_a_thousand_dimensions_are_learned_from():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
         SurrogateSettings(**wrong)
+
+
+def test_remarks_say_what_is_switched_off_and_how_well_the_rest_holds():
+    synthetic = additive_problem(9, give_tables=False)
+    strategy = Surrogate(synthetic.problem)
+    assert all("switched off: 0 of the" in remark for remark in strategy.remarks)
+    run_strategy(strategy, synthetic, 120)
+    by_metric = dict(zip(("kl", "size_bytes"), strategy.remarks, strict=True))
+    report = {row["metric"]: row for row in strategy.report}
+    for metric, remark in by_metric.items():
+        assert remark.startswith(f"learned prediction of {metric} ")
+        assert ("in use" in remark) is report[metric]["in_use"]
+        assert "95 % interval" in remark
