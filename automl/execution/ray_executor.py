@@ -108,7 +108,8 @@ class RayExecutor(WorkerPool):
         os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
         try:
             ray.init(
-                address=self._address,
+                # Without "local" Ray joins any runtime that another user of the machine left running.
+                address=self._address or "local",
                 num_cpus=None if self._address else self.workers,
                 include_dashboard=None if self._address else False,
                 log_to_driver=False,

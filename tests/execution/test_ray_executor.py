@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module", autouse=True)
 def runtime():
     # One runtime for the module: executors use what is connected and leave it running.
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -65,6 +65,13 @@ def test_connected_runtime_is_left_running():
     assert ray.is_initialized()
 
 
+def test_a_runtime_of_its_own_is_started_though_another_one_runs_on_the_machine(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(ray, "init", lambda **settings: asked.update(settings))
+    RayExecutor(1)._connect()
+    assert asked["address"] == "local"
+
+
 def test_more_workers_than_processors_are_refused():
     with pytest.raises(ConfigError, match="does not fit this machine"):
         RayExecutor(100_000)
@@ -75,4 +82,4 @@ def test_unreachable_cluster_is_one_sentence():
     executor = RayExecutor(1, "127.0.0.1:1")
     with pytest.raises(ExecutionError, match=r"cluster at '127\.0\.0\.1:1'.*check the address"):
         executor.start(build_state, act)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
