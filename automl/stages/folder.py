@@ -14,6 +14,7 @@ __all__ = [
     "CONFIG_FILE",
     "LEDGER_FILE",
     "cache_folder",
+    "default_cache",
     "discard_unused",
     "free_folder",
     "no_answer",
@@ -113,4 +114,9 @@ def no_answer(folder: Path) -> str:
 
 def cache_folder(config: SearchConfig) -> Path:
     """Return the folder of tables shared by runs."""
-    return config.cache if config.cache is not None else Path.home() / ".cache" / "automl"
+    return config.cache if config.cache is not None else default_cache()
+
+
+def default_cache() -> Path:
+    """Return the folder of tables shared by runs when none is given."""
+    return Path.home() / ".cache" / "automl"
