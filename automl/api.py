@@ -175,6 +175,7 @@ def search(
     *,
     budget: str | Sequence[str] = (),
     target: str = "openvino",
+    estimate: str | None = None,
     input_shapes: Sequence[Sequence[int]] = (),
     weights: Path | None = None,
     space: str = "precision",
@@ -201,6 +202,7 @@ def search(
         data: a path, samples, or an iterable of batches such as a DataLoader; the embedded default when None.
         budget: limits such as ``latency=5ms``, ``latency=0.6x``, ``size=4MB``, ``drop=1%``.
         target: where the model is served: ``openvino``, ``openvino:isa=...`` or ``onnxruntime``.
+        estimate: price latency by the roofline of this device, such as ``h100``, instead of measuring it.
         input_shapes: batch-1 shapes of the inputs, when the model does not state its own.
         weights: safetensors file for ``timm:NAME``.
         space: what is searched.
@@ -233,6 +235,7 @@ def search(
             "data": data_spec,
             "budget": budget,
             "target": target,
+            "estimate": estimate,
             "input": tuple("x".join(map(str, s)) for s in input_shapes) if isinstance(model, str) else (),
             "weights": weights,
             "space": space,

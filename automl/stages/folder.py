@@ -72,7 +72,8 @@ def discard_unused(folder: Path) -> None:
     """Remove a new run folder that ended before its first trial; anything but its own first files stays."""
     if not (folder / CONFIG_FILE).exists() or not _nothing_recorded(folder):
         return
-    for file in ((folder / "work").glob("*"), (folder / CONFIG_FILE, folder / "nominal_ms.json")):
+    names = (CONFIG_FILE, "nominal_ms.json", "struck_by_roofline.json")
+    for file in ((folder / "work").glob("*"), map(folder.joinpath, names)):
         for path in file:
             path.unlink(missing_ok=True)
     for place in (folder / "work", folder):
