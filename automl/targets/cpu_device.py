@@ -1,6 +1,6 @@
-"""This machine's processor as a roofline device: peaks and bandwidth measured in a second or two.
+"""This machine's processor as a roofline device: peaks and bandwidth measured in a few seconds.
 
-A roof is the most that anything reaches, so each figure is the best of several runs: square matrix products
+A roof is the most that anything reaches, so each figure is the best of many runs: square matrix products
 in f32, bf16 and int8, and the better of copying memory and multiplying a matrix that no cache holds by a
 vector. A type without a kernel here has no peak and runs at f32's.
 """
@@ -30,20 +30,41 @@ SIDE = 1024
 STREAM = 8192
 #: Elements of the vector operations, in a cache.
 VECTOR = 1 << 16
-REPEATS = 7
+#: Rounds in which the figures take turns, and how long each is tried in one.
+ROUNDS, ROUND_S = 4, 0.1
 
 
 def best_seconds(
-    run: Callable[[], object], repeats: int = REPEATS, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """Return the shortest of several runs, the first one left out."""
-    run()
-    found = []
-    for _ in range(repeats):
-        began = clock()
-        run()
-        found.append(clock() - began)
-    return min(found)
+    runs: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = ROUNDS,
+    seconds: float = ROUND_S,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Return the shortest run of each, the first ones left out.
+
+    The runs take turns for several rounds of some time each: whatever else holds a core for a moment then
+    spoils a round and not a figure.
+
+    Args:
+        runs: what is timed, by name.
+        rounds: turns of each.
+        seconds: length of a turn.
+        clock: seconds.
+    """
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            end = clock() + seconds
+            while True:
+                began = clock()
+                run()
+                done = clock()
+                best[name] = min(best[name], done - began)
+                if done >= end:
+                    break
+    return best
 
 
 def _products(side: int) -> dict[str, Callable[[], object]]:
@@ -67,13 +88,16 @@ def _products(side: int) -> dict[str, Callable[[], object]]:
     return usable
 
 
-def measure_cpu(threads: int | None = None, *, side: int = SIDE, stream: int = STREAM) -> Device:
+def measure_cpu(
+    threads: int | None = None, *, side: int = SIDE, stream: int = STREAM, seconds: float = ROUND_S
+) -> Device:
     """Return the device ``cpu``, measured with ``threads`` threads, every core when None.
 
     Args:
         threads: threads of the products and streams.
         side: side of the square products.
         stream: side of the matrix that is streamed.
+        seconds: how long each figure is tried in a round.
 
     Raises:
         TargetError: a measurement is not positive.
@@ -82,29 +106,32 @@ def measure_cpu(threads: int | None = None, *, side: int = SIDE, stream: int = S
     torch.set_num_threads(threads or available_cores())
     try:
         with torch.inference_mode():
-            peaks = {k: 2.0 * side**3 / best_seconds(run) for k, run in _products(side).items()}
-            # A type that is slower than f32 is emulated; the product runs in f32 then.
-            peaks = {k: max(v, peaks["f32"]) for k, v in peaks.items()}
             matrix, vector = torch.zeros(stream, stream), torch.zeros(stream)
-            other = torch.zeros_like(matrix)
-            size = 4.0 * stream * stream
-            bandwidth = max(
-                2.0 * size / best_seconds(lambda: other.copy_(matrix)),
-                size / best_seconds(lambda: torch.mv(matrix, vector)),
-            )
-            small = torch.zeros(VECTOR)
-            flops = VECTOR / best_seconds(lambda: small.mul_(1.0), 50)
+            other, small = torch.zeros_like(matrix), torch.zeros(VECTOR)
             tiny, weight = torch.zeros(1, 16), torch.zeros(16, 16)
-            launch = best_seconds(lambda: torch.nn.functional.linear(tiny, weight), 200)
+            products = _products(side)
+            best = best_seconds(
+                {
+                    **products,
+                    "copy": lambda: other.copy_(matrix),
+                    "stream": lambda: torch.mv(matrix, vector),
+                    "vector": lambda: small.mul_(1.0),
+                    "launch": lambda: torch.nn.functional.linear(tiny, weight),
+                },
+                seconds=seconds,
+            )
     finally:
         torch.set_num_threads(before)
+    peaks = {kind: 2.0 * side**3 / best[kind] for kind in products}
+    size = 4.0 * stream * stream
     return Device(
         "cpu",
         str(cpu_facts()["cpu"]),
-        peaks,
-        max(flops, 1.0),
-        bandwidth,
-        launch,
+        # A type that is slower than f32 is emulated; the product runs in f32 then.
+        {kind: max(peak, peaks["f32"]) for kind, peak in peaks.items()},
+        VECTOR / best["vector"],
+        max(2.0 * size / best["copy"], size / best["stream"]),
+        best["launch"],
         fused_attention=False,
         measured=True,
     )
@@ -112,7 +139,7 @@ def measure_cpu(threads: int | None = None, *, side: int = SIDE, stream: int = S
 
 def device_key(threads: int | None) -> list[object]:
     """Return what the measured device depends on: processor, threads and torch."""
-    return ["cpu device", cpu_facts(), threads or available_cores(), torch.__version__, SIDE, STREAM]
+    return ["cpu device", cpu_facts(), threads or available_cores(), torch.__version__, SIDE, STREAM, ROUNDS]
 
 
 def device_to_json(device: Device) -> dict[str, Any]:
