@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Literal
@@ -55,6 +56,9 @@ EFFORTS: dict[str, Effort] = {
     "full": Effort(300, 120, 64, 48, 20, 20, 200),
 }
 
+#: Latency as the serving runtime was timed, and as a roofline prices it.
+MEASURED, ESTIMATED = "latency_ms", "estimated_latency_ms"
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 
 
@@ -91,6 +95,9 @@ class SearchConfig(BaseModel):
     )
     budget: tuple[str, ...] = Field(default=(), description="limits such as latency=5ms or size=4MB")
     target: str = "openvino"
+    estimate: str | None = Field(
+        default=None, description="price latency by the roofline of this device instead of measuring it"
+    )
     space: str = "precision"
     options: tuple[str, ...] = Field(
         default=(), description="precision options to allow; all legal ones when empty"
@@ -123,8 +130,14 @@ class SearchConfig(BaseModel):
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """The parsed budgets, relative ones not yet resolved."""
-        return parse_budgets(self.budget)
+        """The parsed budgets, relative ones unresolved; with an estimate latency means the estimated one."""
+        parsed = parse_budgets(self.budget)
+        return tuple(replace(b, metric=self.latency_metric) if b.metric == MEASURED else b for b in parsed)
+
+    @property
+    def latency_metric(self) -> str:
+        """Name of the latency that is searched: measured and estimated times never share one."""
+        return MEASURED if self.estimate is None else ESTIMATED
 
     @property
     def spend(self) -> Effort:

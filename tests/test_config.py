@@ -113,6 +113,14 @@ def test_identity_ignores_where_a_run_is_executed_and_nothing_else():
     assert base.model_copy(update={"seed": 1}).identity() != base.identity()
 
 
+def test_an_estimate_is_limited_in_a_metric_of_its_own():
+    base = make_config({"model": "m", "budget": "latency=0.6x,size=4MB"})
+    estimated = make_config({"model": "m", "budget": "latency=0.6x,size=4MB", "estimate": "h100"})
+    assert [b.metric for b in base.budgets] == ["latency_ms", "size_bytes"]
+    assert [b.metric for b in estimated.budgets] == ["estimated_latency_ms", "size_bytes"]
+    assert estimated.identity() != base.identity()
+
+
 def test_trials_default_to_the_effort():
     assert SearchConfig(model="m", effort="quick").n_trials == EFFORTS["quick"].trials
     assert SearchConfig(model="m", trials=3).n_trials == 3

@@ -17,6 +17,7 @@ from rich.console import Console
 from automl.cli.bench import bench
 from automl.cli.doctor import doctor
 from automl.cli.export import export
+from automl.cli.profile_model import profile
 from automl.cli.report import report
 from automl.cli.resume import resume
 from automl.cli.search import search
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (search, resume, show, export, bench, doctor, strategies, report):
+for command in (search, resume, show, export, bench, profile, doctor, strategies, report):
     app.command()(command)
 
 EXIT_BAD_INPUT = 2

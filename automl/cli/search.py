@@ -58,6 +58,13 @@ def search(
             help="openvino, openvino:isa=avx512_core, onnxruntime", autocompletion=completion.targets
         ),
     ] = None,
+    estimate: Annotated[
+        str | None,
+        typer.Option(
+            help="price latency by the roofline of h100, a100, l40s, mi300x, ... instead of measuring it",
+            autocompletion=completion.devices,
+        ),
+    ] = None,
     space: Annotated[str | None, typer.Option(help="what is searched: precision")] = None,
     option: Annotated[
         list[str] | None,
@@ -113,6 +120,7 @@ def search(
         "weights": weights,
         "input": input,
         "target": target,
+        "estimate": estimate,
         "space": space,
         "options": option,
         "strategy": strategy,

@@ -19,6 +19,7 @@ from automl.stages.folder import cache_folder
 from automl.stages.prepare import SPACES
 from automl.stages.prepare import allowed_options
 from automl.strategies.table import strategy_class
+from automl.targets.devices import find_device
 from automl.targets.table import make_target
 
 if TYPE_CHECKING:
@@ -28,7 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["check_config", "check_measured", "check_sites", "check_space", "check_threads"]
 
 #: Metrics that every candidate of every task has.
-_ALWAYS = frozenset({"latency_ms", "size_bytes", "memory_bytes", "weight_bits", "macs", "bops", "drop"})
+_ALWAYS = frozenset(
+    {
+        "latency_ms",
+        "estimated_latency_ms",
+        "size_bytes",
+        "memory_bytes",
+        "weight_bits",
+        "macs",
+        "bops",
+        "drop",
+    }
+)
 
 #: What the quality of a task adds.
 _BY_TASK = {
@@ -63,6 +75,19 @@ def check_config(config: SearchConfig) -> None:
     _check_cache(config)
     if config.storage is not None:
         check_storage(config.storage)
+    _check_estimate(config)
+
+
+def _check_estimate(config: SearchConfig) -> None:
+    if config.estimate is None:
+        return
+    find_device(config.estimate)
+    for budget in config.budgets:
+        if budget.metric == "memory_bytes":
+            raise BudgetError(
+                f"budget {budget.text}: memory is measured on this machine and says nothing of device "
+                f"'{config.estimate}'; limit size or bits, or leave --estimate out"
+            )
 
 
 def check_threads(threads: int | None) -> None:

@@ -32,7 +32,7 @@ TIMEOUT_S = 900.0
 
 
 def build_worker(
-    config: SearchConfig, folder: Path, cache: Path, nominal_ms: float, key: tuple[str, ...]
+    config: SearchConfig, folder: Path, cache: Path, nominal_ms: float | None, key: tuple[str, ...]
 ) -> CandidateEvaluator:
     """Return an evaluator in a worker process: the driver's workbench, built again from the run folder.
 
@@ -74,7 +74,7 @@ def start_executor(
         from automl.execution.local_executor import ProcessExecutor
 
         executor = ProcessExecutor(config.workers, timeout_s=TIMEOUT_S)
-    nominal_ms = evaluator.meter.nominal_ms
+    nominal_ms = None if evaluator.bench.roofline is not None else evaluator.meter.nominal_ms
     key = evaluator.bench.key
     executor.start(partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms, key), work)
     return executor, STAGES_ALONE if config.workers == 1 else STAGES_SHARED

@@ -43,6 +43,8 @@ def test_valid_settings_pass(tmp_path):
         ({"threads": available_cpus() + 1}, "threads=.* does not fit this machine"),
         ({"ray_address": "auto"}, "add --executor ray"),
         ({"executor": "ray", "ray_address": "127.0.0.1:1"}, "cannot reach the cluster at '127.0.0.1:1'"),
+        ({"estimate": "h10"}, "did you mean 'h100'"),
+        ({"estimate": "h100", "budget": "memory=50MB"}, "memory is measured on this machine"),
         ({"storage": "run.db"}, "the storage 'run.db' is no URL"),
     ],
 )
