@@ -137,7 +137,8 @@ class WorkerPool(ABC):
         self._timeout_s = timeout_s
         self._started = False
         self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self._order: deque[str] = deque()
+        # The keys of open jobs in order of submission; a dictionary, because it is asked for members.
+        self._order: dict[str, None] = {}
         self._done: dict[str, Completion] = {}
         self._deaths: dict[str, int] = {}
         self._launched: set[int] = set()
@@ -189,7 +190,7 @@ class WorkerPool(ABC):
             )
         if job.key in self._order:
             raise ExecutionError(f"job {job.key} was submitted twice; keys must be unique among open jobs")
-        self._order.append(job.key)
+        self._order[job.key] = None
         self._waiting[job.lane].append(job)
         if job.lane is Lane.SHARED:
             self._dispatch()
@@ -201,10 +202,10 @@ class WorkerPool(ABC):
             ExecutionError: workers cannot be set up, or the disk is full or read-only.
         """
         while self._order:
-            key = self._order[0]
+            key = next(iter(self._order))
             while key not in self._done:
                 self._advance()
-            self._order.popleft()
+            del self._order[key]
             self._deaths.pop(key, None)
             yield self._done.pop(key)
 
