@@ -8,6 +8,7 @@ its final state, so a killed run holds complete trials and at most one torn last
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,8 +117,15 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.rstrip("."): value}
 
 
+class SecondWriterError(LedgerError):
+    """Somebody else added a trial; waiting does not help."""
+
+
 class Ledger:
     """The one writer of a run's trials; build it with :meth:`open`."""
+
+    #: Seconds between attempts to reach a database that does not answer, 61 in all; a file gets one attempt.
+    patience_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
     def __init__(self, storage: Any, study: int, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._storage = storage
@@ -221,6 +229,32 @@ class Ledger:
         self._trials.append(trial)
 
     def _append(self, frozen: Any) -> None:
+        for wait_s in (*self.patience_s, None):
+            try:
+                self._append_once(frozen)
+                return
+            except SecondWriterError:
+                raise
+            except LedgerError:
+                if wait_s is None or isinstance(self._where, Path):
+                    raise
+                # A database server may be restarting; the write may have arrived before it went.
+                time.sleep(wait_s)
+                if self._arrived(frozen):
+                    return
+
+    def _arrived(self, frozen: Any) -> bool:
+        """Return whether a write whose answer was lost is in the database."""
+        try:
+            stored = self._storage.get_all_trials(self._study, deepcopy=False)
+        except STORAGE_ERRORS:
+            return False
+        written = frozen.user_attrs[RECORD_KEY]["check"]
+        return len(stored) > len(self._trials) and (
+            stored[len(self._trials)].user_attrs.get(RECORD_KEY, {}).get("check") == written
+        )
+
+    def _append_once(self, frozen: Any) -> None:
         size = self._where.stat().st_size if isinstance(self._where, Path) else 0
         try:
             added = self._storage.create_new_trial(self._study, template_trial=frozen)
@@ -231,7 +265,7 @@ class Ledger:
             _pass_on_interrupt(error)
             raise LedgerError(cannot_write(public(self._where), error)) from error
         if number != len(self._trials):
-            raise LedgerError(
+            raise SecondWriterError(
                 f"another writer added trial {len(self._trials)} to {public(self._where)}; "
                 "a run has one writer: stop the other one, then resume"
             )
