@@ -110,6 +110,16 @@ class SearchConfig(BaseModel):
     workers: int = Field(default=1, ge=1)
     executor: Literal["local", "ray"] = "local"
     ray_address: str | None = None
+    workers_resources: str | None = Field(
+        default=None, description="what each worker needs: CPU=2,memory=4GB,NAME=1"
+    )
+    timing_resource: str | None = Field(
+        default=None,
+        description="Ray resource of the nodes that time; timing waits for idle workers when absent",
+    )
+    trial_time: str | None = Field(
+        default=None, description="time after which one evaluation counts as hung, such as 15m"
+    )
     threads: int | None = Field(
         default=None, ge=1, description="threads of the serving runtime; all cores when absent"
     )
@@ -159,7 +169,8 @@ class SearchConfig(BaseModel):
 
         Where and how fast a run is executed (workers, executor, time, storage) may change when it is resumed.
         """
-        free = {"workers", "executor", "ray_address", "time", "storage", "cache", "trials"}
+        free = {"workers", "executor", "ray_address", "workers_resources", "timing_resource", "trial_time"}
+        free |= {"time", "storage", "cache", "trials"}
         return self.model_dump(mode="json", exclude=free)
 
     def shown(self) -> dict[str, Any]:
@@ -189,8 +200,9 @@ def make_config(settings: dict[str, Any]) -> SearchConfig:
         config = SearchConfig(**settings)
     except ValidationError as error:
         raise ConfigError(_refusal(error)) from None
-    if config.time is not None:
-        parse_duration(config.time)
+    for limit in (config.time, config.trial_time):
+        if limit is not None:
+            parse_duration(limit)
     return config
 
 

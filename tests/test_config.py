@@ -137,3 +137,20 @@ def test_unusable_files_are_config_errors(tmp_path, content):
 def test_missing_file_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the configuration"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_where_and_under_which_limits_a_run_is_executed_does_not_make_it_another_run():
+    plain = make_config({"model": "m"})
+    moved = make_config(
+        {
+            "model": "m",
+            "executor": "ray",
+            "workers": 4,
+            "workers_resources": "CPU=2",
+            "timing_resource": "timing",
+            "trial_time": "5m",
+        }
+    )
+    assert plain.identity() == moved.identity()
+    with pytest.raises(ConfigError, match="cannot read the time limit 'soon'"):
+        make_config({"model": "m", "trial_time": "soon"})

@@ -92,6 +92,16 @@ def search(
         str | None, typer.Option(help="local or ray", autocompletion=completion.executors)
     ] = None,
     ray_address: Annotated[str | None, typer.Option(help="address of a Ray cluster")] = None,
+    workers_resources: Annotated[
+        str | None,
+        typer.Option(help="what each worker needs: CPU=2,memory=4GB,NAME=1; memory is also its cap"),
+    ] = None,
+    timing_resource: Annotated[
+        str | None, typer.Option(help="Ray resource of the node that times, see docs/cluster.md")
+    ] = None,
+    trial_time: Annotated[
+        str | None, typer.Option(help="time after which one evaluation counts as hung: 90s, 15m")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="threads of the serving runtime; all when absent")
     ] = None,
@@ -131,6 +141,9 @@ def search(
         "workers": workers,
         "executor": executor,
         "ray_address": ray_address,
+        "workers_resources": workers_resources,
+        "timing_resource": timing_resource,
+        "trial_time": trial_time,
         "threads": threads,
         "batch": batch,
         "calibration": calibration,

@@ -13,6 +13,7 @@ from automl.core.errors import ModelError
 from automl.core.errors import unknown_name
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.resources import parse_resources
 from automl.ledger_storage import check_storage
 from automl.models.checks import parse_input_shape
 from automl.stages.folder import cache_folder
@@ -71,6 +72,7 @@ def check_config(config: SearchConfig) -> None:
     if config.executor == "local" or config.ray_address is None:
         check_workers(config.workers, available_cpus())
     check_threads(config.threads)
+    parse_resources(config.workers_resources)
     _check_cluster(config)
     _check_cache(config)
     if config.storage is not None:
@@ -101,6 +103,11 @@ def check_threads(threads: int | None) -> None:
 
 def _check_cluster(config: SearchConfig) -> None:
     """Refuse a cluster that is not used, or that does not answer."""
+    if config.timing_resource is not None and config.executor != "ray":
+        raise ConfigError(
+            f"the timing resource '{config.timing_resource}' is not used by executor '{config.executor}'; "
+            "add --executor ray, or leave --timing-resource out"
+        )
     if config.ray_address is None:
         return
     if config.executor != "ray":

@@ -147,3 +147,10 @@ def test_the_metrics_of_each_task_are_those_its_quality_gives():
             else:
                 with pytest.raises(BudgetError):
                     check_measured(stated, task, labelled)
+
+
+def test_resources_of_workers_are_checked_before_anything_is_measured():
+    with pytest.raises(ConfigError, match="cannot read the resource 'CPU' of a worker"):
+        check_config(make_config({"model": "m", "workers_resources": "CPU"}))
+    with pytest.raises(ConfigError, match="timing resource 'timing' is not used by executor 'local'"):
+        check_config(make_config({"model": "m", "timing_resource": "timing"}))
