@@ -12,6 +12,7 @@ from typing import Any
 if TYPE_CHECKING:
     from automl.api import load as load
     from automl.api import search as search
+    from automl.api_sweep import sweep as sweep
     from automl.config import SearchConfig as SearchConfig
     from automl.core.candidate import Candidate as Candidate
     from automl.core.errors import AutomlError as AutomlError
@@ -26,9 +27,10 @@ _EXPORTS = {
     "SearchConfig": "automl.config",
     "load": "automl.api",
     "search": "automl.api",
+    "sweep": "automl.api_sweep",
 }
 
-__all__ = ["AutomlError", "Candidate", "Samples", "SearchConfig", "__version__", "load", "search"]
+__all__ = ["AutomlError", "Candidate", "Samples", "SearchConfig", "__version__", "load", "search", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from automl.artifact.artifact import Artifact
+    from automl.artifact.profile_data import ProfileData
     from automl.core.candidate import Candidate
     from automl.core.measurement import Measurement
     from automl.core.samples import Samples
@@ -42,6 +43,7 @@ __all__ = [
     "export_member",
     "load",
     "open_run",
+    "profile_model",
     "report_run",
     "resume_run",
     "run_config",
@@ -173,6 +175,7 @@ def search(
     *,
     budget: str | Sequence[str] = (),
     target: str = "openvino",
+    estimate: str | None = None,
     input_shapes: Sequence[Sequence[int]] = (),
     weights: Path | None = None,
     space: str = "precision",
@@ -200,6 +203,7 @@ def search(
         data: a path, samples, or an iterable of batches such as a DataLoader; the embedded default when None.
         budget: limits such as ``latency=5ms``, ``latency=0.6x``, ``size=4MB``, ``drop=1%``.
         target: where the model is served: ``openvino``, ``openvino:isa=...`` or ``onnxruntime``.
+        estimate: price latency by the roofline of this device, such as ``h100``, instead of measuring it.
         input_shapes: batch-1 shapes of the inputs, when the model does not state its own.
         weights: safetensors file for ``timm:NAME``.
         space: what is searched.
@@ -233,6 +237,7 @@ def search(
             "data": data_spec,
             "budget": budget,
             "target": target,
+            "estimate": estimate,
             "input": tuple("x".join(map(str, s)) for s in input_shapes) if isinstance(model, str) else (),
             "weights": weights,
             "space": space,
@@ -353,6 +358,69 @@ def bench_models(
     return measure_side_by_side(
         models, data=data, target=target, repeats=repeats, evaluation=evaluation, threads=threads, batch=batch
     )
+
+
+def profile_model(
+    model: str,
+    *,
+    data: str | None = None,
+    target: str = "openvino",
+    device: str = "cpu",
+    float_type: str = "f32",
+    batch: int = 1,
+    decode: bool = False,
+    context: int | None = None,
+    input_shapes: Sequence[str] = (),
+    weights: Path | None = None,
+    threads: int | None = None,
+    repeats: int = 30,
+    cache: Path | None = None,
+    html: Path | None = None,
+) -> ProfileData:
+    """Return work, bound, estimated and measured time of every operator of a model.
+
+    Args:
+        model: what :func:`search` takes by name.
+        data: where the inputs come from; the embedded default when None.
+        target: the runtime whose own profile is the measured time.
+        device: ``cpu`` is this machine; for a device of the table nothing is measured.
+        float_type: ``f32`` or ``bf16``.
+        batch: samples of a run.
+        decode: estimate one new token a sequence against a cache.
+        context: tokens in that cache.
+        input_shapes: such as ``1x64``.
+        weights: safetensors file for ``timm:NAME``.
+        threads: threads of the runtime.
+        repeats: profiled runs.
+        cache: folder of tables shared by runs.
+        html: file to write table and roofline to; ``.svg`` for the picture alone.
+
+    Raises:
+        AutomlError: an input cannot be used.
+    """
+    from automl.artifact.profile_page import write_profile
+    from automl.stages.folder import default_cache
+    from automl.stages.profile_model import ProfileRequest
+    from automl.stages.profile_model import profile_model as run_profile
+
+    request = ProfileRequest(
+        model,
+        data,
+        target,
+        device,
+        float_type,
+        batch,
+        decode,
+        context,
+        tuple(input_shapes),
+        weights,
+        threads,
+        repeats,
+    )
+    found = run_profile(request, cache if cache is not None else default_cache())
+    if html is not None:
+        write_profile(found, html)
+    return found
 
 
 def report_run(run: Path, out: Path | None = None) -> Path:

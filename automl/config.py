@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Literal
@@ -55,6 +56,9 @@ EFFORTS: dict[str, Effort] = {
     "full": Effort(300, 120, 64, 48, 20, 20, 200),
 }
 
+#: Latency as the serving runtime was timed, and as a roofline prices it.
+MEASURED, ESTIMATED = "latency_ms", "estimated_latency_ms"
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 
 
@@ -91,6 +95,9 @@ class SearchConfig(BaseModel):
     )
     budget: tuple[str, ...] = Field(default=(), description="limits such as latency=5ms or size=4MB")
     target: str = "openvino"
+    estimate: str | None = Field(
+        default=None, description="price latency by the roofline of this device instead of measuring it"
+    )
     space: str = "precision"
     options: tuple[str, ...] = Field(
         default=(), description="precision options to allow; all legal ones when empty"
@@ -103,6 +110,16 @@ class SearchConfig(BaseModel):
     workers: int = Field(default=1, ge=1)
     executor: Literal["local", "ray"] = "local"
     ray_address: str | None = None
+    workers_resources: str | None = Field(
+        default=None, description="what each worker needs: CPU=2,memory=4GB,NAME=1"
+    )
+    timing_resource: str | None = Field(
+        default=None,
+        description="Ray resource of the nodes that time; timing waits for idle workers when absent",
+    )
+    trial_time: str | None = Field(
+        default=None, description="time after which one evaluation counts as hung, such as 15m"
+    )
     threads: int | None = Field(
         default=None, ge=1, description="threads of the serving runtime; all cores when absent"
     )
@@ -126,8 +143,14 @@ class SearchConfig(BaseModel):
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """The parsed budgets, relative ones not yet resolved."""
-        return parse_budgets(self.budget)
+        """The parsed budgets, relative ones unresolved; with an estimate latency means the estimated one."""
+        parsed = parse_budgets(self.budget)
+        return tuple(replace(b, metric=self.latency_metric) if b.metric == MEASURED else b for b in parsed)
+
+    @property
+    def latency_metric(self) -> str:
+        """Name of the latency that is searched: measured and estimated times never share one."""
+        return MEASURED if self.estimate is None else ESTIMATED
 
     @property
     def spend(self) -> Effort:
@@ -149,7 +172,8 @@ class SearchConfig(BaseModel):
 
         Where and how fast a run is executed (workers, executor, time, storage) may change when it is resumed.
         """
-        free = {"workers", "executor", "ray_address", "time", "storage", "cache", "trials"}
+        free = {"workers", "executor", "ray_address", "workers_resources", "timing_resource", "trial_time"}
+        free |= {"time", "storage", "cache", "trials"}
         return self.model_dump(mode="json", exclude=free)
 
     def shown(self) -> dict[str, Any]:
@@ -179,8 +203,9 @@ def make_config(settings: dict[str, Any]) -> SearchConfig:
         config = SearchConfig(**settings)
     except ValidationError as error:
         raise ConfigError(_refusal(error)) from None
-    if config.time is not None:
-        parse_duration(config.time)
+    for limit in (config.time, config.trial_time):
+        if limit is not None:
+            parse_duration(limit)
     return config
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl.core.budget import total_violation
+from automl.core.dominance import with_point
 from automl.core.errors import AutomlError
 from automl.core.errors import ConfigError
 from automl.core.errors import EvaluationError
@@ -118,31 +119,39 @@ def reference_point(objectives: Sequence[Objective], baseline: Measurement) -> N
 
 
 class _Progress:
-    """The hypervolume after each generation, and how long nothing has got better."""
+    """The hypervolume after each generation, and how long nothing has got better.
+
+    Only the front is kept, so that a generation costs the same late in a search as early.
+    """
 
     def __init__(self, run: SearchRun, budgets: tuple[Budget, ...], reference: NDArray[np.float64]) -> None:
         self._run = run
         self._budgets = budgets
         self._reference = reference
+        self._front = losses(run.objectives, [])
+        self._taken: set[int] = set()
         self._least_violation = np.inf
         self._volume = -1.0
         self.history: list[tuple[int, float]] = []
         self.stale = 0
 
-    def update(self, trials: Sequence[Trial]) -> float:
-        """Take the trials of the search so far and return the hypervolume of the feasible ones.
+    def update(self, told: Sequence[Trial]) -> float:
+        """Take the trials of a generation and return the hypervolume of the feasible ones so far.
 
         Those of a lower fidelity than the run's do not count.
         """
-        whole = latest_complete(trials, self._run.fidelity)
+        new = {t.number: t for t in told if t.number not in self._taken}
+        self._taken.update(new)
+        whole = latest_complete(new.values(), self._run.fidelity)
         measured = [t.measurement for t in whole if t.measurement is not None]
         violations = np.array([total_violation(self._budgets, m) for m in measured], dtype=np.float64)
-        points = losses(self._run.objectives, measured)[violations <= 0]
-        volume, least = hypervolume(points, self._reference), float(violations.min(initial=np.inf))
+        for point in losses(self._run.objectives, measured)[violations <= 0]:
+            self._front = with_point(self._front, point)
+        volume, least = hypervolume(self._front, self._reference), float(violations.min(initial=np.inf))
         better = volume > self._volume * (1 + 1e-12) or least < self._least_violation
         self.stale = 0 if better else self.stale + 1
         self._volume, self._least_violation = max(volume, self._volume), min(least, self._least_violation)
-        self.history.append((len(trials), volume))
+        self.history.append((len(self._taken), volume))
         return volume
 
 
@@ -222,8 +231,9 @@ class _Loop:
         for origin, candidate in run.references:
             if len(self.runner.used) < run.stop.trials:
                 self._evaluate([candidate], origin)
-        strategy.tell(self.trials())
-        self.progress.update(self.trials())
+        known = self.trials()
+        strategy.tell(known)
+        self.progress.update(known)
         self.emit(EventKind.PHASE, f"search with {strategy.info.name}")
         while True:
             reason = self._reason()
@@ -285,7 +295,7 @@ class _Loop:
             told += self._leftovers()
         strategy.tell(told)
         self._idle = 0 if len(self.runner.used) > before else self._idle + 1
-        volume = self.progress.update(self.trials())
+        volume = self.progress.update(told)
         self.emit(EventKind.BATCH, volume=volume)
 
     def _leftovers(self) -> list[Trial]:

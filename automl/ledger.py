@@ -8,6 +8,7 @@ its final state, so a killed run holds complete trials and at most one torn last
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,21 +17,19 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 
-from automl.core.candidate import Candidate
-from automl.core.errors import AutomlError
 from automl.core.errors import LedgerError
-from automl.core.measurement import Measurement
 from automl.core.measurement import is_maximized
 from automl.core.objective import Objective
-from automl.core.trial import Fidelity
-from automl.core.trial import Trial
-from automl.core.trial import TrialState
 from automl.ledger_file import RECORD_KEY
 from automl.ledger_file import WriterLock
 from automl.ledger_file import cannot_write
-from automl.ledger_file import checksum
 from automl.ledger_file import clear_journal_lock
 from automl.ledger_file import repair_journal
+from automl.ledger_record import COMPACT_SCHEMA
+from automl.ledger_record import DIMENSIONS_KEY
+from automl.ledger_record import SCHEMA
+from automl.ledger_record import RecordForm
+from automl.ledger_record import wanted_schema
 from automl.ledger_storage import STORAGE_ERRORS
 from automl.ledger_storage import location
 from automl.ledger_storage import open_storage
@@ -41,60 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Sequence
 
+    from automl.core.trial import Trial
     from automl.searchspaces.space import SearchSpace
 
 __all__ = ["SCHEMA", "Ledger", "LedgerView", "read_ledger"]
 
-SCHEMA = 1
 _REPAIRS = "automl_repairs"
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, AutomlError)
-
-
-def _to_record(trial: Trial) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "number": trial.number,
-        "candidate": trial.candidate.digest,
-        "state": str(trial.state),
-        "fidelity": str(trial.fidelity),
-        "origin": trial.origin,
-        "seconds": trial.seconds,
-        "failure": trial.failure,
-        "measurement": None if trial.measurement is None else trial.measurement.to_json(),
-    }
-    # Through JSON once, so that the checksum sees what a reader will see.
-    record = json.loads(json.dumps(record))
-    return {**record, "check": checksum(record)}
-
-
-def _to_trial(frozen: Any) -> Trial:
-    """Return the trial that an Optuna trial records.
-
-    Raises:
-        LedgerError: it was not written by a ledger or is damaged.
-    """
-    try:
-        record = frozen.user_attrs[RECORD_KEY]
-        candidate = Candidate.of(frozen.params)
-        if record["check"] != checksum(record) or record["number"] != frozen.number:
-            raise ValueError("its checksum or number does not match")
-        if candidate.digest != record["candidate"]:
-            raise ValueError("its parameters are not those that were measured")
-        measurement = record["measurement"]
-        return Trial(
-            frozen.number,
-            candidate,
-            TrialState(record["state"]),
-            Fidelity(record["fidelity"]),
-            None if measurement is None else Measurement.from_json(measurement),
-            record["failure"],
-            record["origin"],
-            record["seconds"],
-        )
-    except _DAMAGE as error:
-        raise LedgerError(
-            f"trial {frozen.number} of the ledger is damaged: {error}; restore the ledger from a copy, "
-            "or start the run in a new folder"
-        ) from error
+_SCHEMAS = (SCHEMA, COMPACT_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -137,8 +89,9 @@ def read_ledger(path_or_url: Path | str, *, study_name: str = "run") -> LedgerVi
     except STORAGE_ERRORS as error:
         raise LedgerError(cannot_write(public(where), error)) from error
     head = _head(attributes, where)
+    form = RecordForm.stored(head["schema"], attributes)
     return LedgerView(
-        tuple(map(_to_trial, frozen)),
+        tuple(map(form.trial, frozen)),
         tuple(map(Objective, head["objectives"])),
         head["meta"],
         head["space"],
@@ -150,10 +103,10 @@ def _head(attributes: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     head = attributes.get(RECORD_KEY)
     if not isinstance(head, dict) or not {"schema", "space", "objectives", "meta"} <= set(head):
         raise LedgerError(f"the study in {public(where)} was not written by automl; choose another place")
-    if head["schema"] != SCHEMA:
+    if head["schema"] not in _SCHEMAS:
         raise LedgerError(
-            f"the ledger {public(where)} has schema {head['schema']}; this version reads schema {SCHEMA}: "
-            "use the version of automl that wrote it"
+            f"the ledger {public(where)} has schema {head['schema']}; this version reads schemas "
+            f"{' and '.join(map(str, _SCHEMAS))}: use the version of automl that wrote it"
         )
     return head
 
@@ -164,8 +117,15 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.rstrip("."): value}
 
 
+class SecondWriterError(LedgerError):
+    """Somebody else added a trial; waiting does not help."""
+
+
 class Ledger:
     """The one writer of a run's trials; build it with :meth:`open`."""
+
+    #: Seconds between attempts to reach a database that does not answer, 61 in all; a file gets one attempt.
+    patience_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
     def __init__(self, storage: Any, study: int, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._storage = storage
@@ -174,6 +134,7 @@ class Ledger:
         self._lock: WriterLock | None = None
         self._where: Path | str = ""
         self._distributions = {d.name: CategoricalDistribution(d.options) for d in space.dimensions}
+        self._form = RecordForm()
         self._trials: list[Trial] = []
         self.repairs: tuple[str, ...] = ()
 
@@ -217,13 +178,14 @@ class Ledger:
                 repair = repair_journal(where) if where.exists() else None
             storage = open_storage(where)
             head = {
-                "schema": SCHEMA,
+                "schema": wanted_schema(space),
                 "space": space.fingerprint,
                 "objectives": [o.metric for o in objectives],
                 "meta": json.loads(json.dumps(dict(meta))),
             }
-            study = _open_study(storage, study_name, head, where)
+            study, schema = _open_study(storage, study_name, head, where, space)
             ledger = cls(storage, study, space, objectives)
+            ledger._form = RecordForm.of(schema, space)
             ledger._lock, ledger._where = held, where
             ledger._load(repair)
         except BaseException:
@@ -238,7 +200,9 @@ class Ledger:
             if repair:
                 repairs.append(repair)
                 self._storage.set_study_user_attr(self._study, _REPAIRS, repairs)
-            self._trials = [_to_trial(t) for t in self._storage.get_all_trials(self._study, deepcopy=False)]
+            self._trials = [
+                self._form.trial(t) for t in self._storage.get_all_trials(self._study, deepcopy=False)
+            ]
         except STORAGE_ERRORS as error:
             raise LedgerError(cannot_write(public(self._where), error)) from error
         self.repairs = tuple(repairs)
@@ -254,15 +218,8 @@ class Ledger:
             raise LedgerError(
                 f"trial {trial.number} cannot be recorded; the next number is {len(self._trials)}"
             )
-        complete = trial.state is TrialState.COMPLETE
         try:
-            frozen = optuna.trial.create_trial(
-                state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.FAIL,
-                values=[trial.value(o.metric) for o in self._objectives] if complete else None,
-                params=dict(trial.candidate.assignment),
-                distributions=self._distributions,
-                user_attrs={RECORD_KEY: _to_record(trial)},
-            )
+            frozen = self._form.frozen(trial, self._objectives, self._distributions)
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(
                 f"trial {trial.number} does not fit the run's search space: {error}; "
@@ -272,6 +229,32 @@ class Ledger:
         self._trials.append(trial)
 
     def _append(self, frozen: Any) -> None:
+        for wait_s in (*self.patience_s, None):
+            try:
+                self._append_once(frozen)
+                return
+            except SecondWriterError:
+                raise
+            except LedgerError:
+                if wait_s is None or isinstance(self._where, Path):
+                    raise
+                # A database server may be restarting; the write may have arrived before it went.
+                time.sleep(wait_s)
+                if self._arrived(frozen):
+                    return
+
+    def _arrived(self, frozen: Any) -> bool:
+        """Return whether a write whose answer was lost is in the database."""
+        try:
+            stored = self._storage.get_all_trials(self._study, deepcopy=False)
+        except STORAGE_ERRORS:
+            return False
+        written = frozen.user_attrs[RECORD_KEY]["check"]
+        return len(stored) > len(self._trials) and (
+            stored[len(self._trials)].user_attrs.get(RECORD_KEY, {}).get("check") == written
+        )
+
+    def _append_once(self, frozen: Any) -> None:
         size = self._where.stat().st_size if isinstance(self._where, Path) else 0
         try:
             added = self._storage.create_new_trial(self._study, template_trial=frozen)
@@ -282,7 +265,7 @@ class Ledger:
             _pass_on_interrupt(error)
             raise LedgerError(cannot_write(public(self._where), error)) from error
         if number != len(self._trials):
-            raise LedgerError(
+            raise SecondWriterError(
                 f"another writer added trial {len(self._trials)} to {public(self._where)}; "
                 "a run has one writer: stop the other one, then resume"
             )
@@ -326,7 +309,10 @@ def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
         optuna.logging.set_verbosity(before)
 
 
-def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | str) -> int:
+def _open_study(
+    storage: Any, name: str, head: Mapping[str, Any], where: Path | str, space: SearchSpace
+) -> tuple[int, int]:
+    """Return the study, made when there is none, and the schema it is written in."""
     try:
         try:
             study = storage.get_study_id_from_name(name)
@@ -340,12 +326,17 @@ def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | 
             study = _quietly(storage.create_new_study, directions, name)
         attributes = storage.get_study_user_attrs(study)
         if not attributes.get(RECORD_KEY) and not storage.get_all_trials(study, deepcopy=False):
-            # New, or its writer was killed between these two lines.
+            # New, or its writer was killed between these lines.
+            if head["schema"] == COMPACT_SCHEMA:
+                listed = [[d.name, list(d.options)] for d in space.dimensions]
+                storage.set_study_user_attr(study, DIMENSIONS_KEY, listed)
             storage.set_study_user_attr(study, RECORD_KEY, dict(head))
-            return int(study)
+            return int(study), int(head["schema"])
     except STORAGE_ERRORS as error:
         raise LedgerError(cannot_write(public(where), error)) from error
-    old, new = _flat(_head(attributes, where)), _flat(head)
+    stored = _head(attributes, where)
+    # A ledger goes on in the form in which it was begun.
+    old, new = _flat(stored), _flat({**head, "schema": stored["schema"]})
     different = [
         f"{key} is {old.get(key, 'absent')!r} there and {new.get(key, 'absent')!r} now"
         for key in sorted(old.keys() | new.keys())
@@ -356,4 +347,4 @@ def _open_study(storage: Any, name: str, head: Mapping[str, Any], where: Path | 
             f"{public(where)} belongs to another configuration: {'; '.join(different)}; "
             "use the same settings to resume, or another folder"
         )
-    return int(study)
+    return int(study), int(stored["schema"])

@@ -124,7 +124,7 @@ def repair_journal(path: Path) -> str | None:
             _check_line(path, number, line)
         if not torn:
             return None
-        if _parses(torn):
+        if _parsed(torn) is not None:
             with path.open("ab") as file:
                 file.write(b"\n")
             return f"line {len(lines) + 1} of {path.name} lacked its line end"
@@ -135,22 +135,21 @@ def repair_journal(path: Path) -> str | None:
         raise LedgerError(cannot_write(path, error)) from error
 
 
-def _parses(line: bytes) -> bool:
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the object that a line holds, or None."""
     try:
-        return isinstance(json.loads(line), dict)
+        entry = json.loads(line)
     except ValueError:
-        return False
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _check_line(path: Path, number: int, line: bytes) -> None:
-    if _parses(line):
-        entry = json.loads(line)
-        if isinstance(entry.get("op_code"), int) and "worker_id" in entry:
-            record = (
-                entry.get("user_attrs", {}).get(RECORD_KEY) if entry["op_code"] == _CREATE_TRIAL else None
-            )
-            if record is None or record.get("check") == checksum(record):
-                return
+    entry = _parsed(line)
+    if entry is not None and isinstance(entry.get("op_code"), int) and "worker_id" in entry:
+        record = entry.get("user_attrs", {}).get(RECORD_KEY) if entry["op_code"] == _CREATE_TRIAL else None
+        if record is None or record.get("check") == checksum(record):
+            return
     raise LedgerError(
         f"{path} is damaged at line {number}: '{line[:40].decode(errors='replace')}' is not an intact entry; "
         "restore the file from a copy, or start the run in a new folder"

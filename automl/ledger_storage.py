@@ -42,7 +42,8 @@ def open_storage(where: Path | str) -> Any:
     try:
         if isinstance(where, Path):
             return optuna.storages.JournalStorage(JournalFileBackend(str(where)))
-        return optuna.storages.RDBStorage(where)
+        # A connection that a restarted server dropped is found dead before it is used.
+        return optuna.storages.RDBStorage(where, engine_kwargs={"pool_pre_ping": True})
     except ArgumentError as error:
         raise LedgerError(_not_understood(where)) from error
     except STORAGE_ERRORS as error:

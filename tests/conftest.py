@@ -42,3 +42,22 @@ def digits_run(tmp_path_factory, digits_data, shared_cache):
         run=tmp_path_factory.mktemp("runs") / "digits",
         cache=shared_cache,
     )
+
+
+@pytest.fixture(scope="session")
+def estimated_run(tmp_path_factory, digits_data, shared_cache):
+    """A finished search on the digits network whose latency a roofline estimated."""
+    import automl
+
+    return automl.search(
+        "tests.digits:build",
+        data=digits_data,
+        budget=["latency=0.8x", "drop=5%"],
+        estimate="a100",
+        effort="quick",
+        trials=10,
+        calibration=64,
+        evaluation=200,
+        run=tmp_path_factory.mktemp("runs") / "estimated",
+        cache=shared_cache,
+    )

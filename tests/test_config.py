@@ -113,6 +113,14 @@ def test_identity_ignores_where_a_run_is_executed_and_nothing_else():
     assert base.model_copy(update={"seed": 1}).identity() != base.identity()
 
 
+def test_an_estimate_is_limited_in_a_metric_of_its_own():
+    base = make_config({"model": "m", "budget": "latency=0.6x,size=4MB"})
+    estimated = make_config({"model": "m", "budget": "latency=0.6x,size=4MB", "estimate": "h100"})
+    assert [b.metric for b in base.budgets] == ["latency_ms", "size_bytes"]
+    assert [b.metric for b in estimated.budgets] == ["estimated_latency_ms", "size_bytes"]
+    assert estimated.identity() != base.identity()
+
+
 def test_trials_default_to_the_effort():
     assert SearchConfig(model="m", effort="quick").n_trials == EFFORTS["quick"].trials
     assert SearchConfig(model="m", trials=3).n_trials == 3
@@ -129,3 +137,20 @@ def test_unusable_files_are_config_errors(tmp_path, content):
 def test_missing_file_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the configuration"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_where_and_under_which_limits_a_run_is_executed_does_not_make_it_another_run():
+    plain = make_config({"model": "m"})
+    moved = make_config(
+        {
+            "model": "m",
+            "executor": "ray",
+            "workers": 4,
+            "workers_resources": "CPU=2",
+            "timing_resource": "timing",
+            "trial_time": "5m",
+        }
+    )
+    assert plain.identity() == moved.identity()
+    with pytest.raises(ConfigError, match="cannot read the time limit 'soon'"):
+        make_config({"model": "m", "trial_time": "soon"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from automl.core.candidate import Candidate
 from automl.core.errors import LedgerError
@@ -337,3 +338,45 @@ def test_ctrl_c_in_a_write_stays_ctrl_c_when_the_lock_then_fails():
         with pytest.raises(KeyboardInterrupt):
             _pass_on_interrupt(error)
     _pass_on_interrupt(OSError("no space left"))
+
+
+class Restarting:
+    """A storage whose server goes away for some writes; the last of them arrived although nobody was told."""
+
+    def __init__(self, storage, outages, *, arrives):
+        self._storage, self._outages, self._arrives = storage, outages, arrives
+
+    def create_new_trial(self, study, template_trial):
+        if self._outages:
+            self._outages -= 1
+            if self._arrives and not self._outages:
+                self._storage.create_new_trial(study, template_trial=template_trial)
+            raise OperationalError("INSERT", {}, OSError("server closed the connection unexpectedly"))
+        return self._storage.create_new_trial(study, template_trial=template_trial)
+
+    def __getattr__(self, name):
+        return getattr(self._storage, name)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_database_that_restarts_gets_every_trial_once(tmp_path, arrives):
+    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db")
+    ledger.patience_s = (0.0, 0.0, 0.0)
+    ledger.record(complete(0))
+    ledger._storage = Restarting(ledger._storage, 3, arrives=arrives)
+    ledger.record(complete(1))
+    ledger.record(complete(2))
+    ledger.close()
+    assert list(read_ledger(f"sqlite:///{tmp_path}/l.db").trials) == [complete(0), complete(1), complete(2)]
+
+
+def test_a_database_that_stays_away_ends_the_run_and_a_file_is_not_waited_for(tmp_path, journal):
+    for where, attempts in ((f"sqlite:///{tmp_path}/l.db", 3), (journal, 1)):
+        ledger = open_ledger(where)
+        ledger.patience_s = (0.0, 0.0)
+        ledger._storage = Restarting(ledger._storage, 99, arrives=False)
+        with pytest.raises(LedgerError, match="server closed the connection"):
+            ledger.record(complete(0))
+        assert ledger._storage._outages == 99 - attempts
+        assert ledger.trials() == []
+        ledger.close()

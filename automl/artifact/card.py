@@ -42,9 +42,12 @@ def _measured(info: ArtifactInfo) -> list[str]:
 
 
 def _limits(info: ArtifactInfo, direct: bool) -> list[str]:
+    estimated = "estimated_latency_ms" in info.measurement
     lines = [
-        "- The latency holds for the machine, thread count and input shape below; measure again elsewhere "
-        "with `automl bench`.",
+        "- The latency above is **estimated** by a roofline and was not measured."
+        if estimated
+        else "- The latency holds for the machine, thread count and input shape below; measure again "
+        "elsewhere with `automl bench`.",
         "- Quality was measured on the run's evaluation samples; the interval covers their sampling.",
     ]
     if any(option in _STORAGE_ONLY for option in info.precisions.values()):
@@ -72,7 +75,7 @@ def model_card(manifest: Manifest) -> str:
         f"of {len(info.precisions)} sites; everything else in {_plain(info.float_type)}. "
         f"Graph and weights take {format_metric('size_bytes', manifest.size_bytes)}.",
         "",
-        "## Measured",
+        "## Measured, latency estimated" if "estimated_latency_ms" in info.measurement else "## Measured",
         "",
         *_measured(info),
         "",

@@ -10,6 +10,7 @@ _LABELS = {
     "latency_ms": "latency (median)",
     "latency_p95_ms": "latency (p95)",
     "predicted_latency_ms": "latency (predicted)",
+    "estimated_latency_ms": "latency (estimated)",
     "size_bytes": "size",
     "memory_bytes": "memory while serving",
     "memory_peak_bytes": "memory (peak of loading)",

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from automl.artifact.report_data import ReportData
 
-__all__ = ["page_html", "report_html", "write_page", "write_report"]
+__all__ = ["asset_text", "page_html", "report_html", "write_page", "write_report"]
 
 _SCRIPTS = ("draw.js", "front.js", "panels.js", "page.js")
 
 
-def _asset(name: str) -> str:
+def asset_text(name: str) -> str:
+    """Return a file that is built into every page."""
     return files("automl.artifact").joinpath("assets", name).read_text(encoding="utf-8")
 
 
@@ -42,12 +43,12 @@ def page_html(body: Mapping[str, Any]) -> str:
     """Return the page of stored report data, see ``ReportData.to_json``."""
     # The data goes in last, so that a user's name which looks like a slot is not filled.
     slots = {
-        "style": _asset("report.css"),
-        "script": "\n".join(_asset(name) for name in _SCRIPTS),
+        "style": asset_text("report.css"),
+        "script": "\n".join(asset_text(name) for name in _SCRIPTS),
         "title": html.escape(str(body["title"])),
         "data": _embedded(body),
     }
-    parts = _asset("report.html").split("{{")
+    parts = asset_text("report.html").split("{{")
     page = [parts[0]]
     for part in parts[1:]:
         name, rest = part.split("}}", maxsplit=1)

@@ -180,6 +180,7 @@ class ReportData:
         config: (name, value) pairs.
         notes: sentences: kernel choices, fallbacks, what to read with care.
         created: ISO 8601 time from the run's clock.
+        estimate: the device that latency was estimated for, empty when it was measured.
 
     Raises:
         ConfigError: trial numbers repeat, trial 0 is missing, or choices name no trial on the front.
@@ -200,6 +201,7 @@ class ReportData:
     config: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
+    estimate: str = ""
 
     def __post_init__(self) -> None:
         numbers = [t.number for t in self.trials]

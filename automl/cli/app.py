@@ -1,7 +1,7 @@
 """The ``automl`` command: one sub-command a file, one place where errors become exit codes.
 
-Exit codes: 0 done and budgets met, 2 bad input, 3 finished but no candidate meets the hard budgets,
-130 interrupted.
+Exit codes: 0 done and budgets met, 2 bad input, 3 finished but no candidate meets the hard budgets or a cell
+of a sweep failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from rich.console import Console
 from automl.cli.bench import bench
 from automl.cli.doctor import doctor
 from automl.cli.export import export
+from automl.cli.profile_model import profile
 from automl.cli.report import report
 from automl.cli.resume import resume
 from automl.cli.search import search
 from automl.cli.show import show
 from automl.cli.strategies import strategies
+from automl.cli.sweep import sweep
 from automl.cli.usage import Commands
 from automl.cli.usage import usage_sentence
 from automl.core.errors import AutomlError
@@ -35,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (search, resume, show, export, bench, doctor, strategies, report):
+for command in (search, sweep, resume, show, export, bench, profile, doctor, strategies, report):
     app.command()(command)
 
 EXIT_BAD_INPUT = 2

@@ -8,7 +8,7 @@ from typing import get_args
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["efforts", "executors", "formats", "options", "strategies", "targets"]
+__all__ = ["devices", "efforts", "executors", "formats", "options", "strategies", "targets"]
 
 
 def _starting(names: Iterable[str], incomplete: str) -> list[str]:
@@ -20,6 +20,13 @@ def targets(incomplete: str) -> list[str]:
     from automl.targets.table import TARGETS
 
     return _starting(TARGETS, incomplete)
+
+
+def devices(incomplete: str) -> list[str]:
+    """Return the devices that a roofline prices and that begin like this."""
+    from automl.targets.devices import DEVICES
+
+    return _starting(["cpu", *DEVICES], incomplete)
 
 
 def strategies(incomplete: str) -> list[str]:

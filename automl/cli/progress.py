@@ -56,7 +56,11 @@ class ProgressDisplay:
         self._progress.stop()
 
     def __call__(self, event: Progressed) -> None:
-        """Show one event."""
+        """Show one event; the bars of a sweep's cell go when the next one begins."""
+        if event.stage == "cell":
+            for task in self._tasks.values():
+                self._progress.remove_task(task)
+            self._tasks.clear()
         if event.total is None:
             self._progress.console.print(event.text, markup=False, highlight=False)
             return

@@ -67,6 +67,8 @@ def _row(member: Member, answer: Answer, mark: str) -> list[str]:
 def _columns(answer: Answer) -> list[str]:
     memory = ["memory_bytes"] if "memory_bytes" in answer.trial0.measurement else []
     timing = ["latency_ms", "latency_p95_ms", "predicted_latency_ms"]
+    if "estimate" in answer.target:
+        timing = ["estimated_latency_ms"]
     return [answer.primary, *timing, "size_bytes", *memory, "macs"]
 
 
@@ -74,6 +76,7 @@ _TITLES = {
     "latency_ms": "latency (median)",
     "latency_p95_ms": "p95",
     "predicted_latency_ms": "predicted",
+    "estimated_latency_ms": "latency (estimated)",
     "size_bytes": "size",
     "memory_bytes": "memory",
     "macs": "MACs",
@@ -82,9 +85,11 @@ _TITLES = {
 
 def front_table(answer: Answer) -> Table:
     """Return the table of trial 0, the runtime's defaults and the front; the pick is marked."""
-    table = Table(
-        title="measured from reloaded artifacts, interleaved with the untouched model", title_style="dim"
-    )
+    estimate = answer.target.get("estimate")
+    title = "measured from reloaded artifacts, interleaved with the untouched model"
+    if estimate is not None:
+        title = f"measured from reloaded artifacts; latency estimated for {estimate['title']}, not measured"
+    table = Table(title=title, title_style="dim")
     table.add_column("")
     table.add_column("id", no_wrap=True)
     for name in _columns(answer):
@@ -110,10 +115,12 @@ def show_answer(console: Console, answer: Answer, folder: Path) -> None:
     else:
         best = answer.member(answer.best)
         base, now = answer.trial0.measurement, best.measurement
-        if "latency_ms" in base and "latency_ms" in now:
-            ratio = now["latency_ms"].value / base["latency_ms"].value
+        name = "estimated_latency_ms" if "estimate" in answer.target else "latency_ms"
+        if name in base and name in now:
+            ratio = now[name].value / base[name].value
+            what = "estimated latency" if "estimate" in answer.target else "latency"
             console.print(
-                f"Pick [bold]{best.id}[/]: {ratio:.2f}x the latency of the untouched f32 model, ", end=""
+                f"Pick [bold]{best.id}[/]: {ratio:.2f}x the {what} of the untouched f32 model, ", end=""
             )
         console.print(f"{answer.primary} {format_metric(answer.primary, now[answer.primary])}.")
         console.print(f"  artifact: {escape(str(folder / best.artifact))}")
@@ -144,6 +151,7 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
         "schema": 1,
         "run": str(folder),
         "target": dict(answer.target),
+        "latency": "estimated" if "estimate" in answer.target else "measured",
         "quality_metric": answer.primary,
         "trial0": {"metrics": metrics(answer.trial0)},
         "best": answer.best,

@@ -1,4 +1,4 @@
-"""``automl report``: one self-contained HTML file of a run."""
+"""``automl report``: one self-contained HTML file of a run or a sweep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["report"]
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a run or a sweep")],
     out: Annotated[
         Path | None, typer.Option("--out", help="file to write; RUN/report.html when absent")
     ] = None,
@@ -22,5 +22,11 @@ def report(
     Example: [bold]automl report runs/efficientnet_lite0-1[/]
     """
     from automl.api import report_run
+    from automl.api_sweep import open_sweep
+    from automl.stages.sweep import is_sweep
 
-    Console().print(f"wrote {report_run(run, out)}", markup=False, highlight=False)
+    if is_sweep(run):
+        path = open_sweep(run).report(out if out is not None else run / "report.html")
+    else:
+        path = report_run(run, out)
+    Console().print(f"wrote {path}", markup=False, highlight=False)

@@ -58,6 +58,13 @@ def search(
             help="openvino, openvino:isa=avx512_core, onnxruntime", autocompletion=completion.targets
         ),
     ] = None,
+    estimate: Annotated[
+        str | None,
+        typer.Option(
+            help="price latency by the roofline of h100, a100, l40s, mi300x, ... instead of measuring it",
+            autocompletion=completion.devices,
+        ),
+    ] = None,
     space: Annotated[str | None, typer.Option(help="what is searched: precision")] = None,
     option: Annotated[
         list[str] | None,
@@ -85,6 +92,16 @@ def search(
         str | None, typer.Option(help="local or ray", autocompletion=completion.executors)
     ] = None,
     ray_address: Annotated[str | None, typer.Option(help="address of a Ray cluster")] = None,
+    workers_resources: Annotated[
+        str | None,
+        typer.Option(help="what each worker needs: CPU=2,memory=4GB,NAME=1; memory is also its cap"),
+    ] = None,
+    timing_resource: Annotated[
+        str | None, typer.Option(help="Ray resource of the node that times, see docs/cluster.md")
+    ] = None,
+    trial_time: Annotated[
+        str | None, typer.Option(help="time after which one evaluation counts as hung: 90s, 15m")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="threads of the serving runtime; all when absent")
     ] = None,
@@ -116,6 +133,7 @@ def search(
         "weights": weights,
         "input": input,
         "target": target,
+        "estimate": estimate,
         "space": space,
         "options": option,
         "strategy": strategy,
@@ -126,6 +144,9 @@ def search(
         "workers": workers,
         "executor": executor,
         "ray_address": ray_address,
+        "workers_resources": workers_resources,
+        "timing_resource": timing_resource,
+        "trial_time": trial_time,
         "threads": threads,
         "batch": batch,
         "repeat": repeat,

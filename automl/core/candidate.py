@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from automl.core.errors import SpaceError
@@ -60,12 +62,13 @@ class Candidate:
             )
         return cls.of(mapping)
 
-    @cached_property
+    # Mapping and text are made on request: kept, they would be most of what a long search holds in memory.
+    @property
     def as_dict(self) -> dict[str, Option]:
-        """The assignment as a mapping, in sorted order; treat as read-only."""
+        """The assignment as a new mapping, in sorted order."""
         return dict(self.assignment)
 
-    @cached_property
+    @property
     def json(self) -> str:
         """Canonical JSON: sorted keys, no white space."""
         return json.dumps(self.as_dict, sort_keys=True, separators=(",", ":"))
@@ -76,4 +79,7 @@ class Candidate:
         return hashlib.sha256(self.json.encode()).hexdigest()[:16]
 
     def __getitem__(self, name: str) -> Option:
-        return self.as_dict[name]
+        position = bisect_left(self.assignment, name, key=itemgetter(0))
+        if position < len(self.assignment) and self.assignment[position][0] == name:
+            return self.assignment[position][1]
+        raise KeyError(name)

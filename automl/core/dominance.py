@@ -19,6 +19,7 @@ __all__ = [
     "crowding_distance",
     "nondominated_mask",
     "nondominated_sort",
+    "with_point",
 ]
 
 
@@ -36,6 +37,18 @@ def _dominates(points: NDArray[np.float64], violations: NDArray[np.float64] | No
     excess = np.maximum(violations, 0.0)
     equal = excess[:, None] == excess[None, :]
     return np.where(equal, by_objectives, excess[:, None] < excess[None, :])
+
+
+def with_point(front: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a front with one more point, without what it dominates; the front itself when it adds nothing.
+
+    Args:
+        front: (n, n_objectives), minimized; no row dominates or equals another.
+        point: (n_objectives,).
+    """
+    if np.all(front <= point, axis=1).any():
+        return front
+    return np.concatenate([front[~np.all(point <= front, axis=1)], point[None]])
 
 
 def nondominated_mask(points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ METRIC_UNITS: dict[str, str] = {
     "latency_ms": "ms",
     "latency_p95_ms": "ms",
     "predicted_latency_ms": "ms",
+    "estimated_latency_ms": "ms",
     "size_bytes": "B",
     "artifact_bytes": "B",
     "memory_bytes": "B",

@@ -121,6 +121,7 @@ class ProcessExecutor(WorkerPool):
         timeout_s: seconds after which a job fails and its process is replaced; None for no limit.
         threads: threads each worker's numerical libraries may use.
         oversubscribe: allow more workers than processors.
+        memory_bytes: largest resident set of a worker, above which its job fails; None for no cap.
 
     Raises:
         ConfigError: more workers than processors, or a time-out that is not positive.
@@ -133,10 +134,12 @@ class ProcessExecutor(WorkerPool):
         timeout_s: float | None = None,
         threads: int = 1,
         oversubscribe: bool = False,
+        memory_bytes: int | None = None,
     ) -> None:
         check_workers(workers, max(workers, 1) if oversubscribe else available_cpus())
         super().__init__(workers, timeout_s)
         self._threads = threads
+        self._memory_bytes = memory_bytes
         self._callables: Any = None
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._pipes: dict[int, Connection[Any, Any]] = {}
@@ -149,7 +152,7 @@ class ProcessExecutor(WorkerPool):
                     f"the {role} function '{getattr(target, '__name__', target)}' is defined in the main "
                     "script, which worker processes do not import; move it into a module, or use one worker"
                 )
-        self._callables = (setup, work)
+        self._callables = (setup, work, self._memory_bytes)
 
     def _launch(self, slot: int) -> None:
         ours, theirs = Pipe()

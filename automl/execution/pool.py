@@ -49,13 +49,15 @@ MAX_RETRIES = 2
 class ReportKind(StrEnum):
     """What a worker says.
 
-    It is ready, its set-up failed, the job ended well or badly, the system refuses to go on, or it is gone.
+    It is ready, its set-up failed, the job ended well or badly or took too much memory, the system refuses to
+    go on, or it is gone.
     """
 
     READY = "ready"
     SETUP_FAILED = "setup failed"
     DONE = "done"
     FAILED = "failed"
+    OVER_MEMORY = "over memory"
     BROKEN = "broken"
     DIED = "died"
 
@@ -122,22 +124,27 @@ class WorkerPool(ABC):
     """Runs jobs on ``workers`` slots; see :class:`automl.execution.base.Executor` for the contract.
 
     Shared jobs run first, as many as there are workers. An exclusive job starts when no shared job is left
-    and every worker is idle, always on the first slot, and nothing starts before it ended. A job whose worker
-    died is tried again on a fresh worker, at most :data:`MAX_RETRIES` times.
+    and every worker is idle, always on the first slot, and nothing starts before it ended. With a timing slot
+    exclusive jobs run there, one at a time, while shared jobs run elsewhere. A job whose worker died is tried
+    again on a fresh worker, at most :data:`MAX_RETRIES` times; then it has failed for good, and so has a job
+    over its time or its memory at once.
 
     Args:
         workers: number of workers.
         timeout_s: seconds after which a job fails and its worker is replaced; None for no limit.
+        timing_slot: whether there is one more slot, on a device of its own, that takes the exclusive jobs.
     """
 
-    def __init__(self, workers: int, timeout_s: float | None) -> None:
+    def __init__(self, workers: int, timeout_s: float | None, *, timing_slot: bool = False) -> None:
         if timeout_s is not None and not timeout_s > 0:
             raise ConfigError(f"the time-out of a job must be greater than zero; got {timeout_s} s")
         self.workers = workers
         self._timeout_s = timeout_s
+        self._timing_slot = workers if timing_slot else None
         self._started = False
         self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self._order: deque[str] = deque()
+        # The keys of open jobs in order of submission; a dictionary, because it is asked for members.
+        self._order: dict[str, None] = {}
         self._done: dict[str, Completion] = {}
         self._deaths: dict[str, int] = {}
         self._launched: set[int] = set()
@@ -160,6 +167,10 @@ class WorkerPool(ABC):
     @abstractmethod
     def _wait(self, timeout_s: float | None) -> list[Report]:
         """Return news from workers, blocking until there is some or the time is over."""
+
+    def _is_placed(self, slot: int) -> bool:
+        """Return whether a launched worker has a place to run; one that has not disturbs nobody."""
+        return True
 
     @abstractmethod
     def _kill(self, slot: int) -> None:
@@ -189,9 +200,9 @@ class WorkerPool(ABC):
             )
         if job.key in self._order:
             raise ExecutionError(f"job {job.key} was submitted twice; keys must be unique among open jobs")
-        self._order.append(job.key)
+        self._order[job.key] = None
         self._waiting[job.lane].append(job)
-        if job.lane is Lane.SHARED:
+        if job.lane is Lane.SHARED or self._timing_slot is not None:
             self._dispatch()
 
     def completions(self) -> Iterator[Completion]:
@@ -201,10 +212,10 @@ class WorkerPool(ABC):
             ExecutionError: workers cannot be set up, or the disk is full or read-only.
         """
         while self._order:
-            key = self._order[0]
+            key = next(iter(self._order))
             while key not in self._done:
                 self._advance()
-            self._order.popleft()
+            del self._order[key]
             self._deaths.pop(key, None)
             yield self._done.pop(key)
 
@@ -227,22 +238,36 @@ class WorkerPool(ABC):
         self._started = False
 
     def _dispatch(self) -> None:
-        if any(running.job.lane is Lane.EXCLUSIVE for running in self._running.values()):
+        if self._timing_slot is not None:
+            self._dispatch_timing(self._timing_slot)
+        elif any(running.job.lane is Lane.EXCLUSIVE for running in self._running.values()):
             return
         shared, exclusive = self._waiting[Lane.SHARED], self._waiting[Lane.EXCLUSIVE]
-        for slot in sorted(self._idle):
+        for slot in sorted(self._idle - {self._timing_slot}):
             if shared:
                 self._begin(slot, shared.popleft())
-        coming = len(self._launched) - len(self._idle) - len(self._running)
+        coming = self._launched - self._idle - self._running.keys() - {self._timing_slot}
         for slot in range(self.workers):
-            if slot not in self._launched and coming < len(shared):
+            if slot not in self._launched and len(coming) < len(shared):
                 self._start_worker(slot)
-                coming += 1
-        if exclusive and not shared and not self._running and coming == 0:
-            if 0 in self._idle:
-                self._begin(0, exclusive.popleft())
-            elif 0 not in self._launched:
-                self._start_worker(0)
+                coming.add(slot)
+        alone = not shared and not self._running and not any(map(self._is_placed, coming))
+        if exclusive and self._timing_slot is None and alone:
+            self._time_here(exclusive)
+
+    def _time_here(self, exclusive: deque[Job]) -> None:
+        """Start an exclusive job on the first slot that is ready; the first of all unless it has no place."""
+        if self._idle:
+            self._begin(min(self._idle), exclusive.popleft())
+        elif 0 not in self._launched:
+            self._start_worker(0)
+
+    def _dispatch_timing(self, slot: int) -> None:
+        exclusive = self._waiting[Lane.EXCLUSIVE]
+        if exclusive and slot in self._idle:
+            self._begin(slot, exclusive.popleft())
+        elif exclusive and slot not in self._launched:
+            self._start_worker(slot)
 
     def _start_worker(self, slot: int) -> None:
         self._launched.add(slot)
@@ -283,7 +308,11 @@ class WorkerPool(ABC):
         if report.kind is ReportKind.DIED:
             self._bury(report.slot, running, str(report.value))
             return
-        self._idle.add(report.slot)
+        if report.kind is ReportKind.OVER_MEMORY:
+            self._kill(report.slot)
+            self._launched.discard(report.slot)
+        else:
+            self._idle.add(report.slot)
         if running is not None:
             done = report.kind is ReportKind.DONE
             value, failure = (report.value, None) if done else (None, str(report.value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -15,13 +16,14 @@ from ray.exceptions import RayError
 from ray.exceptions import RaySystemError
 
 from automl.core.errors import ExecutionError
+from automl.execution.memory_guard import run_guarded
 from automl.execution.pool import Report
 from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
-from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
+from automl.execution.resources import WorkerResources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +32,25 @@ __all__ = ["RayExecutor", "probe_cluster"]
 
 _QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 _PROBE_S = 5.0
+#: Seconds between looks at a cluster that says nothing.
+_LOOK_S = 2.0
+#: Seconds without room for a single worker after which the run ends.
+_ROOM_S = 300.0
+#: What an actor says first; all else is a ReportKind.
+_PLACED = "placed"
 
 
 class _Actor:
     """Holds one worker's state; never raises, so that every reason travels back as text."""
 
-    def __init__(self, work: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, work: Callable[[Any, Any], Any], memory_bytes: int | None) -> None:
         self._work = work
+        self._memory_bytes = memory_bytes
         self._state: Any = None
+
+    def hello(self) -> tuple[str, Any, float]:
+        """Say that the actor has a place and runs."""
+        return _PLACED, None, 0.0
 
     def prepare(self, setup: Callable[[], Any]) -> tuple[str, Any, float]:
         """Build the state."""
@@ -51,19 +64,18 @@ class _Actor:
     def run(self, payload: Any) -> tuple[str, Any, float]:
         """Run one job."""
         start = time.perf_counter()
-        try:
-            kind, value = ReportKind.DONE, self._work(self._state, payload)
-        except Exception as error:  # noqa: BLE001  the worker boundary
-            kind, value = failed_job(error)
+        kind, value = run_guarded(self._work, self._state, payload, self._memory_bytes)
         return kind, value, time.perf_counter() - start
 
 
 class RayExecutor(WorkerPool):
-    """Runs jobs on Ray actors of one processor and one numerical thread each.
+    """Runs jobs on Ray actors, by default of one processor and one numerical thread each.
 
     ``setup`` and ``work`` go to Ray's object store once, with the arrays that partials carry; every actor
-    reads them from there. On a cluster the package must be installed on each node. An exclusive job waits
-    for this run's other jobs; it knows nothing of other runs on the cluster.
+    reads them from there. On a cluster the package must be installed on each node. Workers are asked for up
+    to ``workers``; those that find no room wait until a node joins, and the job of one that leaves is done by
+    another. An exclusive job waits for this run's other jobs; it knows nothing of other runs on the cluster,
+    unless nodes are kept for timing by a resource of their own.
 
     Args:
         workers: number of actors.
@@ -71,6 +83,9 @@ class RayExecutor(WorkerPool):
             stops it at ``close``. A runtime that is already connected is used and left running.
         timeout_s: seconds after which a job fails and its actor is replaced; None for no limit.
         oversubscribe: allow more workers than this machine has processors when Ray is started here.
+        resources: what each worker reserves and how much memory it may take; one processor when None.
+        timing: resource of the nodes that time: exclusive jobs run there, in one actor that takes 1 of it and
+            no processor, while shared jobs run elsewhere. None to time on a worker when all others are idle.
 
     Raises:
         ConfigError: more workers than processors, or a time-out that is not positive.
@@ -83,9 +98,15 @@ class RayExecutor(WorkerPool):
         *,
         timeout_s: float | None = None,
         oversubscribe: bool = False,
+        resources: WorkerResources | None = None,
+        timing: str | None = None,
     ) -> None:
         check_workers(workers, max(workers, 1) if oversubscribe or address else available_cpus())
-        super().__init__(workers, timeout_s)
+        super().__init__(workers, timeout_s, timing_slot=timing is not None)
+        self._resources = resources or WorkerResources()
+        self._timing = timing
+        self._placed: set[int] = set()
+        self._waiting_since: float | None = None
         self._address = address
         self._owns_runtime = False
         self._setup_ref: Any = None
@@ -108,8 +129,10 @@ class RayExecutor(WorkerPool):
         os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
         try:
             ray.init(
-                address=self._address,
-                num_cpus=None if self._address else self.workers,
+                # Without "local" Ray joins any runtime that another user of the machine left running.
+                address=self._address or "local",
+                num_cpus=None if self._address else math.ceil(self.workers * self._resources.cpus),
+                resources=None if self._address else self._own_resources(),
                 include_dashboard=None if self._address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -122,34 +145,80 @@ class RayExecutor(WorkerPool):
             ) from error
         self._owns_runtime = True
 
+    def _own_resources(self) -> dict[str, float]:
+        """Return the named resources of a runtime that is started here: enough for every worker."""
+        named = {name: amount * self.workers for name, amount in self._resources.named.items()}
+        return named if self._timing is None else {**named, self._timing: 1.0}
+
     def _launch(self, slot: int) -> None:
-        actor = ray.remote(_Actor).options(num_cpus=1, max_restarts=0).remote(self._work_ref)
+        wanted = self._resources
+        if slot == self._timing_slot and self._timing is not None:
+            options: dict[str, Any] = {"num_cpus": 0, "resources": {self._timing: 1.0}}
+        else:
+            options = {"num_cpus": wanted.cpus, "num_gpus": wanted.gpus, "resources": dict(wanted.named)}
+            if wanted.memory_bytes is not None:
+                options["memory"] = wanted.memory_bytes
+        made = ray.remote(_Actor).options(max_restarts=0, **options)
+        actor = made.remote(self._work_ref, wanted.memory_bytes)
         self._actors[slot] = actor
+        self._pending[actor.hello.remote()] = slot
         self._pending[actor.prepare.remote(self._setup_ref)] = slot
+
+    def _is_placed(self, slot: int) -> bool:
+        return slot in self._placed
 
     def _assign(self, slot: int, payload: Any) -> None:
         self._pending[self._actors[slot].run.remote(payload)] = slot
 
     def _wait(self, timeout_s: float | None) -> list[Report]:
-        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        patience = _LOOK_S if timeout_s is None else min(timeout_s, _LOOK_S)
+        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=patience)
+        self._check_room()
         reports = []
         for reference in ready:
+            if reference not in self._pending:
+                continue  # Its actor was given up on a message before.
             slot = self._pending.pop(reference)
             try:
                 kind, value, seconds = ray.get(reference)
             except RayActorError as error:
-                self._actors.pop(slot, None)
+                self._forget(slot)
                 reports.append(Report(slot, ReportKind.DIED, _first_line(error)))
             except (RaySystemError, RayError) as error:
                 # The actor answered, but its answer cannot be read here.
                 reports.append(Report(slot, ReportKind.FAILED, _first_line(error)))
             else:
+                if kind == _PLACED:
+                    self._placed.add(slot)
+                    continue
                 reports.append(Report(slot, ReportKind(kind), value, seconds))
         return reports
 
-    def _kill(self, slot: int) -> None:
-        actor = self._actors.pop(slot, None)
+    def _check_room(self) -> None:
+        """Raise ExecutionError when no worker has found a place for long."""
+        if self._placed or not self._actors:
+            self._waiting_since = None
+            return
+        now = time.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since > _ROOM_S:
+            wanted, held = self._resources, ray.cluster_resources()
+            self.close()
+            raise ExecutionError(
+                f"the cluster had no room for a worker within {_ROOM_S:g} s: each needs CPU={wanted.cpus:g} "
+                f"GPU={wanted.gpus:g} {dict(wanted.named)}, the cluster has {held}; add nodes, or ask for "
+                "less with --workers-resources"
+            )
+
+    def _forget(self, slot: int) -> Any:
+        """Drop what is known of a slot's actor and return it."""
+        self._placed.discard(slot)
         self._pending = {reference: s for reference, s in self._pending.items() if s != slot}
+        return self._actors.pop(slot, None)
+
+    def _kill(self, slot: int) -> None:
+        actor = self._forget(slot)
         if actor is not None and ray.is_initialized():
             ray.kill(actor)
 

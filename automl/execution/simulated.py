@@ -60,7 +60,7 @@ class SimulatedExecutor:
         self._now = 0.0
         self._calls: tuple[Callable[[], Any], Callable[[Any, Any], Any]] | None = None
         self._state: tuple[Any] | None = None
-        self._order: deque[Job] = deque()
+        self._order: dict[str, None] = {}
         self._submitted: dict[str, float] = {}
         self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
         self._done: dict[str, tuple[Completion, float]] = {}
@@ -93,9 +93,9 @@ class SimulatedExecutor:
             raise ExecutionError(
                 f"job {job.key} was submitted to an executor that is not started; call start first"
             )
-        if any(job.key == other.key for other in self._order):
+        if job.key in self._order:
             raise ExecutionError(f"job {job.key} was submitted twice; keys must be unique among open jobs")
-        self._order.append(job)
+        self._order[job.key] = None
         self._submitted[job.key] = self._now
         self._waiting[job.lane].append(job)
 
@@ -106,11 +106,11 @@ class SimulatedExecutor:
             ExecutionError: the worker state cannot be set up, or the disk is full or read-only.
         """
         while self._order:
-            job = self._order[0]
-            while job.key not in self._done:
+            key = next(iter(self._order))
+            while key not in self._done:
                 self._step()
-            completion, known = self._done.pop(job.key)
-            self._order.popleft()
+            completion, known = self._done.pop(key)
+            del self._order[key]
             self._now = max(self._now, known)
             yield completion
 

@@ -100,7 +100,9 @@ class TrialRunner:
         self._on_trial = on_trial
         self._clock = clock or time.monotonic
         self._began = self._clock()
-        self._known = {_key(t.candidate, t.fidelity): t for t in ledger.trials()}
+        recorded = ledger.trials()
+        self._next = len(recorded)
+        self._known = {_key(t.candidate, t.fidelity): t for t in recorded}
 
     @property
     def seconds(self) -> float:
@@ -157,6 +159,7 @@ class TrialRunner:
                 parts = [next(completions) for _ in self._stages]
                 trial = self._judge(candidate, origin, fidelity, parts)
                 self._ledger.record(trial)
+                self._next += 1
                 self._known[key] = trial
                 self.evaluated += 1
                 self._note(trial, replayed=False)
@@ -184,7 +187,7 @@ class TrialRunner:
         self, candidate: Candidate, origin: str, fidelity: Fidelity, parts: Sequence[Completion]
     ) -> Trial:
         """Return the trial, failed when a stage failed or a metric that the run needs is missing."""
-        number, seconds = len(self._ledger.trials()), sum(part.seconds for part in parts)
+        number, seconds = self._next, sum(part.seconds for part in parts)
         try:
             measurement = self._merge(parts)
         except AutomlError as error:

@@ -14,8 +14,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from automl.execution.memory_guard import run_guarded
 from automl.execution.pool import ReportKind
-from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 
 __all__ = ["main", "serve"]
@@ -24,10 +24,10 @@ _PARENT_CHECK_S = 0.5
 
 
 def serve(connection: Connection[Any, Any]) -> None:
-    """Receive the import path and (setup, work), then answer payloads until the pipe closes."""
+    """Receive the import path and (setup, work, memory cap), then answer payloads until the pipe closes."""
     try:
         sys.path[:] = connection.recv()
-        setup, work = connection.recv()
+        setup, work, cap = connection.recv()
         state = setup()
     except (EOFError, ConnectionError):
         return
@@ -41,10 +41,7 @@ def serve(connection: Connection[Any, Any]) -> None:
         except (EOFError, OSError):
             return
         start = time.perf_counter()
-        try:
-            kind, value = ReportKind.DONE, work(state, payload)
-        except Exception as error:  # noqa: BLE001  the worker boundary
-            kind, value = failed_job(error)
+        kind, value = run_guarded(work, state, payload, cap)
         seconds = time.perf_counter() - start
         try:
             connection.send((kind, value, seconds))

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import numpy as np
 
@@ -110,9 +111,25 @@ class SearchSpace:
         """The untouched model."""
         return self.decode(self.default_code)
 
+    @cached_property
+    def _pairs(self) -> list[tuple[int, list[tuple[str, Option]]]]:
+        """Column and the (name, option) pairs of each dimension, by name; candidates share the pairs."""
+        named = sorted(enumerate(self.dimensions), key=lambda item: item[1].name)
+        return [(column, [(d.name, option) for option in d.options]) for column, d in named]
+
+    @cached_property
+    def _codes(self) -> dict[str, tuple[int, dict[Option, int]]]:
+        return {
+            d.name: (column, {option: i for i, option in enumerate(d.options)})
+            for column, d in enumerate(self.dimensions)
+        }
+
     def decode(self, code: NDArray[np.int64]) -> Candidate:
         """Return the candidate of one code, shape (n_dimensions,)."""
-        return Candidate.of({d.name: d.options[int(i)] for d, i in zip(self.dimensions, code, strict=True)})
+        positions = code.tolist()
+        if len(positions) != len(self):
+            raise SpaceError(f"a code of {len(positions)} columns does not fit {len(self)} dimensions")
+        return Candidate(tuple(pairs[positions[column]] for column, pairs in self._pairs))
 
     def encode(self, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
         """Return codes, shape (n_candidates, n_dimensions).
@@ -120,18 +137,32 @@ class SearchSpace:
         Raises:
             SpaceError: a candidate does not belong to this space.
         """
+        table = self._codes
         codes = np.empty((len(candidates), len(self)), dtype=np.int64)
         for row, candidate in enumerate(candidates):
-            extra = set(candidate.as_dict) - set(self._position)
-            if extra:
-                raise SpaceError(unknown_name("dimension", min(extra), self._position))
-            for column, dimension in enumerate(self.dimensions):
-                if dimension.name not in candidate.as_dict:
-                    raise SpaceError(
-                        f"candidate lacks dimension {dimension.name}; give one of {dimension.options}"
-                    )
-                codes[row, column] = dimension.index(candidate[dimension.name])
+            try:
+                found = [(*table[name], option) for name, option in candidate.assignment]
+                positions = {column: options[option] for column, options, option in found}
+            except KeyError:
+                positions = {}
+            if len(positions) != len(self):
+                self._refuse(candidate)
+            codes[row, list(positions)] = list(positions.values())
         return codes
+
+    def _refuse(self, candidate: Candidate) -> NoReturn:
+        """Raise SpaceError that says why a candidate does not belong to this space."""
+        given = candidate.as_dict
+        extra = set(given) - set(self._position)
+        if extra:
+            raise SpaceError(unknown_name("dimension", min(extra), self._position))
+        for dimension in self.dimensions:
+            if dimension.name not in given:
+                raise SpaceError(
+                    f"candidate lacks dimension {dimension.name}; give one of {dimension.options}"
+                )
+            dimension.index(given[dimension.name])
+        raise SpaceError("candidate does not belong to this space; build it with decode")
 
     def validate(self, candidate: Candidate) -> None:
         """Raise SpaceError when ``candidate`` is not a repaired member of this space."""

@@ -13,12 +13,14 @@ from automl.core.errors import ModelError
 from automl.core.errors import unknown_name
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.resources import parse_resources
 from automl.ledger_storage import check_storage
 from automl.models.checks import parse_input_shape
 from automl.stages.folder import cache_folder
 from automl.stages.prepare import SPACES
 from automl.stages.prepare import allowed_options
 from automl.strategies.table import strategy_class
+from automl.targets.devices import find_device
 from automl.targets.table import make_target
 
 if TYPE_CHECKING:
@@ -28,7 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["check_config", "check_measured", "check_sites", "check_space", "check_threads"]
 
 #: Metrics that every candidate of every task has.
-_ALWAYS = frozenset({"latency_ms", "size_bytes", "memory_bytes", "weight_bits", "macs", "bops", "drop"})
+_ALWAYS = frozenset(
+    {
+        "latency_ms",
+        "estimated_latency_ms",
+        "size_bytes",
+        "memory_bytes",
+        "weight_bits",
+        "macs",
+        "bops",
+        "drop",
+    }
+)
 
 #: What the quality of a task adds.
 _BY_TASK = {
@@ -59,10 +72,24 @@ def check_config(config: SearchConfig) -> None:
     if config.executor == "local" or config.ray_address is None:
         check_workers(config.workers, available_cpus())
     check_threads(config.threads)
+    parse_resources(config.workers_resources)
     _check_cluster(config)
     _check_cache(config)
     if config.storage is not None:
         check_storage(config.storage)
+    _check_estimate(config)
+
+
+def _check_estimate(config: SearchConfig) -> None:
+    if config.estimate is None:
+        return
+    find_device(config.estimate)
+    for budget in config.budgets:
+        if budget.metric == "memory_bytes":
+            raise BudgetError(
+                f"budget {budget.text}: memory is measured on this machine and says nothing of device "
+                f"'{config.estimate}'; limit size or bits, or leave --estimate out"
+            )
 
 
 def check_threads(threads: int | None) -> None:
@@ -76,6 +103,11 @@ def check_threads(threads: int | None) -> None:
 
 def _check_cluster(config: SearchConfig) -> None:
     """Refuse a cluster that is not used, or that does not answer."""
+    if config.timing_resource is not None and config.executor != "ray":
+        raise ConfigError(
+            f"the timing resource '{config.timing_resource}' is not used by executor '{config.executor}'; "
+            "add --executor ray, or leave --timing-resource out"
+        )
     if config.ray_address is None:
         return
     if config.executor != "ray":

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from automl.core.trial import Trial
     from automl.stages.evaluate import CandidateEvaluator
     from automl.stages.events import Listener
+    from automl.stages.prepare import Workbench
     from automl.transforms.plan import QuantizationPlan
 
 __all__ = ["Confirmation", "confirm"]
@@ -138,7 +139,7 @@ class _Confirmer:
             versions=package_versions(),
             machine=dict(target.machine),
             created=self.stamp,
-            notes=_notes(plan),
+            notes=(*estimate_notes(self.bench), *_notes(plan)),
         )
         file = plan_file(self.bench.folder, member_id(candidate))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -174,6 +175,17 @@ def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int
         if site in bits and rest.endswith(".codes"):
             packed[tensor.name] = bits[site]
     return packed
+
+
+def estimate_notes(bench: Workbench) -> tuple[str, ...]:
+    """Return the sentence that marks an estimated latency, nothing when it was measured."""
+    if bench.roofline is None:
+        return ()
+    device = bench.roofline.device
+    return (
+        f"the latency is estimated, not measured: the least time a roofline of {device.title} allows; "
+        "kernels reach a part of it, so measure on the device before anything is promised",
+    )
 
 
 def _notes(plan: QuantizationPlan) -> tuple[str, ...]:
@@ -274,26 +286,35 @@ class _Sitting:
             return False
         return True
 
+    def _latencies(self, rows: Sequence[tuple[Candidate, Path, str]]) -> list[Measurement]:
+        """Return the measured latencies, interleaved; nothing in a run that estimates them."""
+        if self._bench.roofline is not None:
+            return [Measurement({}) for _ in rows]
+        timings = self._bench.target.time(
+            [(file, float_type) for _, file, float_type in rows],
+            timing_inputs(self._bench),
+            repeats=self._repeats,
+        )
+        return [
+            Measurement(
+                {
+                    "latency_ms": Metric(t.median_ms, "ms", t.low_ms, t.high_ms, t.repeats),
+                    "latency_p95_ms": Metric(t.p95_ms, "ms", n=t.repeats),
+                }
+            )
+            for t in timings
+        ]
+
     def _measure(self, rows: Sequence[tuple[Candidate, Path, str]]) -> list[Measurement]:
         bench, evaluator = self._bench, self._confirmer.evaluator
         samples = bench.data.evaluation
-        timings = bench.target.time(
-            [(file, float_type) for _, file, float_type in rows], timing_inputs(bench), repeats=self._repeats
-        )
+        latencies = self._latencies(rows)
         reference: tuple[NDArray[np.float32], ...] | None = None
         measurements = []
-        for (candidate, file, float_type), timing in zip(rows, timings, strict=True):
+        for (candidate, file, float_type), latency in zip(rows, latencies, strict=True):
             outputs = evaluator.predict(file, float_type, samples)
             reference = reference or outputs
             quality = evaluator.score(outputs, reference, samples)
-            latency = Measurement(
-                {
-                    "latency_ms": Metric(
-                        timing.median_ms, "ms", timing.low_ms, timing.high_ms, timing.repeats
-                    ),
-                    "latency_p95_ms": Metric(timing.p95_ms, "ms", n=timing.repeats),
-                }
-            )
             whole = evaluator.counts(candidate).merged(quality).merged(latency)
             whole = whole.merged(self._memories.get(candidate.digest, Measurement({})))
             folder = self._confirmer.folder(candidate)

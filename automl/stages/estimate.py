@@ -128,7 +128,7 @@ def measure_paces(evaluator: CandidateEvaluator, clock: Callable[[], float] = ti
         write=write,
         load=max(0.0, times[0] - times[1]),
         sample=times[1] / len(few),
-        run=evaluator.meter.nominal_ms / 1e3,
+        run=0.0 if bench.roofline is not None else evaluator.meter.nominal_ms / 1e3,
     )
 
 

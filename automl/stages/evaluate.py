@@ -109,7 +109,7 @@ class CandidateEvaluator:
         return self.bench.quality_target.predict(file, samples.inputs, float_type=float_type, batch=batch)
 
     def counts(self, candidate: Candidate) -> Measurement:
-        """Return what needs no run: size, bits, MACs, BOPs and the predicted latency."""
+        """Return what needs no run: size, bits, MACs, BOPs, and latency as predicted or estimated."""
         graph = self.bench.traced.graph
         precisions, float_type = assignment_of(candidate, self.bench.space)
         metrics = {
@@ -118,6 +118,9 @@ class CandidateEvaluator:
             "macs": Metric(graph.macs, "MAC"),
             "bops": Metric(bops(graph, precisions, float_type), "BOP"),
         }
+        if self.bench.roofline is not None:
+            ms = self.bench.roofline.latency_ms(precisions, float_type)
+            metrics["estimated_latency_ms"] = Metric(ms, "ms")
         if self.latency_model is not None:
             mean, _ = self.latency_model.predict([precisions], [float_type])
             metrics["predicted_latency_ms"] = Metric(float(mean[0]), "ms")
@@ -207,11 +210,14 @@ class CandidateEvaluator:
             EvaluationError: the candidate could not be built or run; the text is the reason.
         """
         measured = self.counts(candidate)
+        timed = "latency" in parts and self.bench.roofline is None
+        if not timed and "quality" not in parts:
+            return measured  # An estimate is counted and needs no file.
         file = self.write(candidate)
         try:
             if "quality" in parts:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
-            if "latency" in parts:
+            if timed:
                 measured = measured.merged(self.latency(candidate, file, fidelity))
             if "memory" in parts and self.limits_memory:
                 measured = measured.merged(self.memory(candidate, file))

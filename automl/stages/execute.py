@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from automl.config import parse_duration
 from automl.core.errors import ExecutionError
 from automl.execution.base import Lane
+from automl.execution.resources import parse_resources
 from automl.execution.trial_runner import Stage
 from automl.execution.work_wrappers import Repeated
 from automl.execution.work_wrappers import Retried
@@ -34,7 +36,7 @@ TIMEOUT_S = 900.0
 
 
 def build_worker(
-    config: SearchConfig, folder: Path, cache: Path, nominal_ms: float, key: tuple[str, ...]
+    config: SearchConfig, folder: Path, cache: Path, nominal_ms: float | None, key: tuple[str, ...]
 ) -> CandidateEvaluator:
     """Return an evaluator in a worker process: the driver's workbench, built again from the run folder.
 
@@ -55,13 +57,17 @@ def start_executor(
 ) -> tuple[Executor, tuple[Stage, ...]]:
     """Return the started executor and the jobs of one trial.
 
-    One local worker is this process and uses ``evaluator`` itself; others build their own.
+    One local worker is this process and uses ``evaluator`` itself, unless its evaluations have limits of time
+    or memory; others build their own.
 
     Raises:
         ConfigError: more workers than the machine has processors.
         ExecutionError: the workers cannot be started.
     """
-    if config.executor == "local" and config.workers == 1:
+    resources = parse_resources(config.workers_resources)
+    isolated = config.trial_time is not None or resources.memory_bytes is not None
+    timeout_s = TIMEOUT_S if config.trial_time is None else parse_duration(config.trial_time)
+    if config.executor == "local" and config.workers == 1 and not isolated:
         from automl.execution.local_executor import InlineExecutor
 
         inline = InlineExecutor()
@@ -71,16 +77,23 @@ def start_executor(
     if config.executor == "ray":
         from automl.execution.ray_executor import RayExecutor
 
-        executor = RayExecutor(config.workers, config.ray_address, timeout_s=TIMEOUT_S)
+        executor = RayExecutor(
+            config.workers,
+            config.ray_address,
+            timeout_s=timeout_s,
+            resources=resources,
+            timing=config.timing_resource,
+        )
     else:
         from automl.execution.local_executor import ProcessExecutor
 
-        executor = ProcessExecutor(config.workers, timeout_s=TIMEOUT_S)
-    nominal_ms = evaluator.meter.nominal_ms
+        executor = ProcessExecutor(config.workers, timeout_s=timeout_s, memory_bytes=resources.memory_bytes)
+    nominal_ms = None if evaluator.bench.roofline is not None else evaluator.meter.nominal_ms
     key = evaluator.bench.key
     build = partial(build_worker, config, folder.absolute(), cache.absolute(), nominal_ms, key)
     executor.start(build, work_of(config))
-    return executor, STAGES_ALONE if config.workers == 1 else STAGES_SHARED
+    together = config.workers == 1 and config.timing_resource is None
+    return executor, STAGES_ALONE if together else STAGES_SHARED
 
 
 def work_of(config: SearchConfig) -> Retried:

@@ -14,6 +14,7 @@ __all__ = [
     "CONFIG_FILE",
     "LEDGER_FILE",
     "cache_folder",
+    "default_cache",
     "discard_unused",
     "free_folder",
     "no_answer",
@@ -71,7 +72,8 @@ def discard_unused(folder: Path) -> None:
     """Remove a new run folder that ended before its first trial; anything but its own first files stays."""
     if not (folder / CONFIG_FILE).exists() or not _nothing_recorded(folder):
         return
-    for file in ((folder / "work").glob("*"), (folder / CONFIG_FILE, folder / "nominal_ms.json")):
+    names = (CONFIG_FILE, "nominal_ms.json", "struck_by_roofline.json")
+    for file in ((folder / "work").glob("*"), map(folder.joinpath, names)):
         for path in file:
             path.unlink(missing_ok=True)
     for place in (folder / "work", folder):
@@ -113,4 +115,9 @@ def no_answer(folder: Path) -> str:
 
 def cache_folder(config: SearchConfig) -> Path:
     """Return the folder of tables shared by runs."""
-    return config.cache if config.cache is not None else Path.home() / ".cache" / "automl"
+    return config.cache if config.cache is not None else default_cache()
+
+
+def default_cache() -> Path:
+    """Return the folder of tables shared by runs when none is given."""
+    return Path.home() / ".cache" / "automl"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,16 @@ from automl.core.errors import unknown_name
 from automl.core.rng import child_seed
 from automl.data.loading import load_data
 from automl.evaluators.cache import ContentCache
+from automl.evaluators.roofline import Roofline
 from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.builders.precision import precision_space
 from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
+from automl.stages.prefilter import without_hopeless
 from automl.stages.stored import trim
 from automl.stages.traced import trace_and_export
+from automl.targets.devices import find_device
 from automl.targets.table import make_target
 from automl.transforms.calibrate import Calibration
 from automl.transforms.calibrate import calibrate
@@ -76,6 +80,13 @@ class Workbench:
     quantizer: Quantizer
     cache: ContentCache
     folder: Path
+
+    @cached_property
+    def roofline(self) -> Roofline | None:
+        """What prices latency when the run estimates it for a device; None when it is measured."""
+        if self.config.estimate is None:
+            return None
+        return Roofline(self.traced.graph, find_device(self.config.estimate), batch=self.config.batch)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -199,6 +210,7 @@ def prepare(
         model, cache_folder, lambda step: listener(Progressed("prepare", order[step], steps, step))
     )
     legality = restrict(target.legality(traced.graph), allowed_options(config))
+    legality = without_hopeless(config, traced.graph, legality, folder, cache_folder)
     space = precision_space(traced.graph, legality)
     listener(Progressed("prepare", 4, steps, "calibrate"))
     cache = ContentCache(cache_folder)

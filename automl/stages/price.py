@@ -170,6 +170,8 @@ def planned_designs(bench: Workbench) -> list[Candidate]:
 
 def missing_designs(bench: Workbench) -> int:
     """Return how many of the designs no earlier run has measured."""
+    if bench.roofline is not None:
+        return 0
     keys = (_latency_key(bench, candidate) for candidate in planned_designs(bench))
     return sum(not isinstance(bench.cache.get(key), dict) for key in keys)
 
@@ -199,8 +201,13 @@ def _observe(evaluator: CandidateEvaluator, candidate: Candidate) -> LatencyObse
 def fit_latency(
     evaluator: CandidateEvaluator, listener: Listener
 ) -> tuple[LatencyModel | None, tuple[LatencyObservation, ...], tuple[str, ...]]:
-    """Measure the designs and fit the latency model; returns it, the observations, and the failures."""
+    """Measure the designs and fit the latency model; returns it, the observations, and the failures.
+
+    An estimate needs neither: the roofline is the price.
+    """
     bench = evaluator.bench
+    if bench.roofline is not None:
+        return None, (), ()
     seed = child_seed(bench.config.seed, "latency")
     designs = planned_designs(bench)
     observations: list[LatencyObservation] = []

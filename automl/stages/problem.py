@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from automl.config import ESTIMATED
 from automl.core.candidate import Candidate
 from automl.core.errors import StrategyError
 from automl.core.objective import Objective
@@ -15,6 +16,7 @@ from automl.evaluators.compute import site_bops
 from automl.evaluators.latency_tables import latency_tables
 from automl.evaluators.quality import primary_metric
 from automl.evaluators.relaxed_quality import RelaxedQuality
+from automl.evaluators.roofline_tables import roofline_tables
 from automl.evaluators.size import site_size
 from automl.searchspaces.space import SearchSpace
 from automl.stages.price import LOGIT_TASKS
@@ -53,7 +55,7 @@ def objectives_of(bench: Workbench) -> tuple[Objective, ...]:
     limited = {b.metric for b in bench.config.budgets}
     size = [Objective(m) for m in ("size_bytes", "weight_bits", "bops") if m in limited]
     memory = [Objective("memory_bytes")] if "memory_bytes" in limited else []
-    return (quality, Objective("latency_ms"), *size[:1], *memory)
+    return (quality, Objective(bench.config.latency_metric), *size[:1], *memory)
 
 
 def uniform_candidates(space: SearchSpace, *, least_share: float = 0.0) -> list[tuple[str, Candidate]]:
@@ -128,6 +130,11 @@ def additive_tables(
         unary["latency_ms"] = latency.unary
         pairwise["latency_ms"] = dict(latency.pairwise)
         constant["latency_ms"] = latency.constant
+    if bench.roofline is not None:
+        priced = roofline_tables(bench.roofline, space, float_type=float_type or "f32")
+        unary[ESTIMATED] = priced.unary
+        pairwise[ESTIMATED] = dict(priced.pairwise)
+        constant[ESTIMATED] = priced.constant
     return AdditiveTables(unary, pairwise, constant)
 
 
@@ -217,6 +224,7 @@ def build_problem(
         margin = 1.0 - min(0.1, prices.latency.held_out.mape)
     careful = tuple(replace(b, limit=b.limit * margin) if b.metric == "latency_ms" else b for b in budgets)
     tables = additive_tables(bench, prices, bench.space, None)
+    priced = prices.latency is not None or bench.roofline is not None
     seeds = exact_seeds(bench, prices, objectives, careful, seed)
     uniform = [c for _, c in uniform_candidates(bench.space)]
     return Problem(
@@ -224,8 +232,8 @@ def build_problem(
         objectives,
         budgets,
         seed,
-        tables if prices.latency is not None else None,
-        predictor(bench, prices, tables, objectives) if prices.latency is not None else None,
+        tables if priced else None,
+        predictor(bench, prices, tables, objectives) if priced else None,
         tuple({c.digest: c for c in (*seeds, *uniform)}.values()),
         relaxed_quality(bench, prices),
     )

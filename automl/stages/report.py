@@ -123,9 +123,12 @@ def _change(
 ) -> tuple[float, float | None]:
     """Return (change of damage, change of predicted milliseconds) of taking ``other`` at ``sites``."""
     damage = sum(prices.damage.get((s, other), 0.0) - prices.damage.get((s, chosen), 0.0) for s in sites)
+    changed = {**precisions, **dict.fromkeys(sites, other)}
+    if bench.roofline is not None:
+        before, after = (bench.roofline.latency_ms(p, float_type) for p in (precisions, changed))
+        return damage, after - before
     if prices.latency is None:
         return damage, None
-    changed = {**precisions, **dict.fromkeys(sites, other)}
     mean, _ = prices.latency.predict([dict(precisions), changed], [float_type, float_type])
     return damage, float(mean[1] - mean[0])
 
@@ -199,7 +202,7 @@ def report_data(
     rows = _trials(bench, outcome, answer)
     info, config = bench.target.info(), bench.config
     shapes = ", ".join("x".join(map(str, s)) for s in bench.model.input_shapes)
-    objectives = tuple(dict.fromkeys(["latency_ms", answer.primary]))
+    objectives = tuple(dict.fromkeys([config.latency_metric, answer.primary]))
     return ReportData(
         title=bench.model.name,
         subtitle=(
@@ -225,6 +228,7 @@ def report_data(
         config=tuple((k, str(v)) for k, v in config.shown().items() if v not in (None, [])),
         notes=(f"data: {bench.data.name}", f"model: {bench.model.source}", *answer.notes),
         created=stamp,
+        estimate="" if bench.roofline is None else bench.roofline.device.title,
     )
 
 

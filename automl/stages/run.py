@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from datetime import datetime
 from typing import TYPE_CHECKING
+from typing import Any
 
 from automl.core.dominance import nondominated_mask
 from automl.core.errors import AutomlError
@@ -30,6 +31,7 @@ from automl.stages.check import check_sites
 from automl.stages.check import check_space
 from automl.stages.confirm import confirm
 from automl.stages.confirm import conservative
+from automl.stages.confirm import estimate_notes
 from automl.stages.estimate import announce
 from automl.stages.evaluate import CandidateEvaluator
 from automl.stages.events import Progressed
@@ -106,7 +108,8 @@ def execute_run(config: SearchConfig, folder: Path, listener: Listener) -> Answe
         announce(evaluator, listener)
         prices = price(evaluator, listener)
         evaluator.latency_model = prices.latency
-        (folder / NOMINAL_FILE).write_text(json.dumps(evaluator.meter.nominal_ms))
+        if bench.roofline is None:
+            (folder / NOMINAL_FILE).write_text(json.dumps(evaluator.meter.nominal_ms))
         phases.done("price")
         objectives = objectives_of(bench)
         remaining = None
@@ -242,7 +245,7 @@ def _answer(
             values = [m[budget.metric].value for m in measured if budget.metric in m]
             if values:
                 reachable[budget.metric] = (min(values), max(values))
-    notes = [*bench.data.notes, *outcome.notes]
+    notes = [*estimate_notes(bench), *bench.data.notes, *outcome.notes]
     notes += [f"not confirmed: {text}" for text in confirmed.failed]
     notes += [f"latency model: {text}" for text in prices.failed]
     if outcome.error is not None:
@@ -257,6 +260,7 @@ def _answer(
             "threads": info.threads,
             "batch": bench.config.batch,
             "machine": dict(info.machine),
+            **_estimate(bench),
         },
         trial0=confirmed.trial0,
         defaults=confirmed.defaults,
@@ -268,6 +272,14 @@ def _answer(
         stopped_by=stopped,
         notes=tuple(notes),
     )
+
+
+def _estimate(bench: Workbench) -> dict[str, Any]:
+    """Return what latency was estimated for, nothing when it was measured."""
+    if bench.roofline is None:
+        return {}
+    device = bench.roofline.device
+    return {"estimate": {"device": device.name, "title": device.title, "method": "roofline"}}
 
 
 def _nondominated(members: list[Member], objectives: tuple[Objective, ...]) -> list[Member]:

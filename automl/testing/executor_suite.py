@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+import numpy as np
 import pytest
 
 from automl.core.errors import AutomlError
@@ -54,7 +55,8 @@ def act(state: dict[str, Any], payload: Mapping[str, Any]) -> Any:
     Keys: ``add`` (returns the state's base plus it), ``fail`` (raises EvaluationError with this text),
     ``crash`` (raises ValueError), ``full`` (raises EvaluationError caused by a full disk), ``sleep`` (seconds
     first), ``interval`` (returns start and end on the machine's monotonic clock), ``die`` (a file: kills the
-    process unless the file already has as many lines as ``deaths`` says), ``pid`` (returns the process and
+    process unless the file already has as many lines as ``deaths`` says), ``take`` (bytes to hold for ten
+    seconds), ``pid`` (returns the process and
     how many jobs its state has seen).
     """
     state["jobs"] += 1
@@ -65,6 +67,9 @@ def act(state: dict[str, Any], payload: Mapping[str, Any]) -> Any:
         if seen < payload.get("deaths", 1):
             marks.write_text("x\n" * (seen + 1))
             os.kill(os.getpid(), signal.SIGKILL)
+    if "take" in payload:
+        held = np.ones(payload["take"], dtype=np.uint8)
+        time.sleep(10.0 * float(held[0]))
     time.sleep(payload.get("sleep", 0.0))
     if "fail" in payload:
         raise EvaluationError(payload["fail"])

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
+#: Standard deviation of the relative change of the inputs in the control.
+NUDGE = 1e-5
+
 COLUMNS = {
     "kind": "kind",
     "name": "model",
@@ -56,6 +59,8 @@ COLUMNS = {
     "simulated_agreement": "simulated = deployed %|.2f",
     "simulated_f32_agreement": "simulated in f32 = deployed %|.2f",
     "simulated_error": "simulated logit error|.5f",
+    "control_agreement": "control: simulated twice %|.2f",
+    "control_error": "control logit error|.5f",
 }
 
 
@@ -121,6 +126,12 @@ def searched(bench: Bench, config: Any, folder: Path) -> list[Built]:
     return [replace(r, kind=kind) if r is best else r for r in rows]
 
 
+def nudged(inputs: np.ndarray) -> np.ndarray:
+    """Return the inputs moved by a relative 1e-5, the control for what a simulation can tell at all."""
+    noise = np.random.default_rng(0).standard_normal(inputs.shape)
+    return (inputs * (1 + NUDGE * noise)).astype(np.float32)
+
+
 def measure(
     bench: Bench, rows: list[Built], images: np.ndarray, labels: np.ndarray, repeats: int
 ) -> list[dict[str, Any]]:
@@ -152,6 +163,9 @@ def measure(
                 same = found_there.argmax(1) == logits.argmax(1)
                 line[f"{key}_agreement"] = 100 * float(same.mean())
                 line[f"{key}_error"] = logit_error(logits, found_there)
+            moved = bench.simulate(replace(row, plan=replace(row.plan, float_type="f32")), nudged(inputs))
+            line["control_agreement"] = 100 * float((moved.argmax(1) == exact.argmax(1)).mean())
+            line["control_error"] = logit_error(moved, exact)
         if row.candidate is not None:
             line["candidate"] = row.candidate.as_dict
         found.append(line)

@@ -1,4 +1,8 @@
-"""One run on the simulated target, as a process that can be killed: driver.py FOLDER EXECUTOR TRIALS."""
+"""One run on the simulated target, as a process that can be killed: driver.py FOLDER EXECUTOR TRIALS SLEEP_S.
+
+Prints ``ready`` before the search and ``running`` when its first trial is recorded: with Ray the seconds
+between are most of a short run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from automl.core.budget import parse_budgets
+from automl.core.outcome import EventKind
 from automl.core.outcome import StopRule
 from automl.core.rng import child_seed
 from automl.engine import SearchRun
@@ -22,7 +27,7 @@ from automl.testing.simulated_target import OBJECTIVES
 from automl.testing.simulated_target import build_target
 from automl.testing.simulated_target import simulate
 
-SETTINGS = {"layers": 16, "seed": 3, "noise": 0.05, "failing": 0.1, "sleep_s": 0.005}
+SETTINGS = {"layers": 16, "seed": 3, "noise": 0.05, "failing": 0.1}
 BUDGETS = ("latency=0.8x", "size=40KB")
 STAGES = (Stage("quality", Lane.SHARED), Stage("latency", Lane.EXCLUSIVE))
 SEED = 7
@@ -50,12 +55,25 @@ def identity(trial):
     ]
 
 
-def search(folder, executor_name, trials):
-    target = build_target(**SETTINGS)
+def say_running():
+    """Return a listener that prints ``running`` at the first trial."""
+    said = []
+
+    def listen(event):
+        if event.kind is EventKind.TRIAL and not said:
+            said.append(True)
+            print("running", flush=True)
+
+    return listen
+
+
+def search(folder, executor_name, trials, sleep_s):
+    settings = {**SETTINGS, "sleep_s": sleep_s}
+    target = build_target(**settings)
     meta = {"seed": SEED, "budgets": list(BUDGETS), "target": SETTINGS}
     ledger = Ledger.open(folder / "ledger.journal", objectives=OBJECTIVES, space=target.space, meta=meta)
     executor = make_executor(executor_name)
-    executor.start(partial(build_target, **SETTINGS), simulate)
+    executor.start(partial(build_target, **settings), simulate)
 
     def strategy(budgets):
         seed = child_seed(SEED, "strategy")
@@ -71,6 +89,7 @@ def search(folder, executor_name, trials):
         seed=SEED,
         stop=StopRule(trials=trials),
         stages=STAGES,
+        on_event=say_running(),
     )
     try:
         return run_search(run)
@@ -80,9 +99,14 @@ def search(folder, executor_name, trials):
 
 
 def main():
-    folder, executor_name, trials = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    folder, executor_name, trials, sleep_s = (
+        Path(sys.argv[1]),
+        sys.argv[2],
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+    )
     print("ready", flush=True)
-    outcome = search(folder, executor_name, trials)
+    outcome = search(folder, executor_name, trials, sleep_s)
     result = {
         "trials": [identity(t) for t in outcome.trials],
         "front": [t.number for t in outcome.front],

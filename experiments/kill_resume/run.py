@@ -27,14 +27,27 @@ sys.path.insert(0, str(HERE))
 
 from driver import identity  # noqa: E402
 
+#: Seconds that a simulated evaluation sleeps: long enough that kills fall into the search.
+SLEEP_S = {"inline": 0.005, "processes": 0.05, "ray": 0.05}
+
 
 def start(folder, executor, trials):
+    """Start a driver; with workers, wait until they have come up and the first trial is recorded."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "driver.py"), str(folder), executor, str(trials)],
+        [
+            sys.executable,
+            str(HERE / "driver.py"),
+            str(folder),
+            executor,
+            str(trials),
+            str(SLEEP_S[executor]),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout.readline() == "ready\n"
+    if executor != "inline":
+        process.stdout.readline()
     return process
 
 
@@ -66,7 +79,7 @@ def worker_processes(driver):
             line = " ".join(child.cmdline())
         except psutil.Error:
             continue
-        if "automl.execution.worker" in line or line.startswith("ray::"):
+        if "automl.execution.worker" in line or line.startswith("ray::_Actor"):
             found.append(child)
     return found
 
@@ -159,7 +172,7 @@ def main():
             # Most of it is the search; the start before the driver says it is ready is left out.
             seconds = plain.pop("seconds")
             row = {"seconds": round(seconds, 2), "undisturbed": check(reference, plain)}
-            kills = arguments.kills if executor != "ray" else max(1, arguments.kills // 5)
+            kills = arguments.kills
             row["driver"] = kill_driver(root, executor, trials, kills, seconds, reference, rng)
             if executor == "inline":
                 row["again"] = kill_again_and_again(root, executor, trials, seconds, reference, rng)

@@ -68,12 +68,20 @@ LAWS: dict[str, Law] = {
     ),
     "stages": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),
     "engine.py": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),
-    "ledger.py": Law(("core", "ledger_file", "ledger_storage", "searchspaces"), ("ray", "torch", *_HEAVY_UI)),
+    "ledger.py": Law(
+        ("core", "ledger_file", "ledger_record", "ledger_storage", "searchspaces"),
+        ("ray", "torch", *_HEAVY_UI),
+    ),
+    "ledger_record.py": Law(("core", "ledger_file", "searchspaces"), ("ray", "torch", *_HEAVY_UI)),
     "ledger_storage.py": Law(("core", "ledger_file"), ("ray", "torch", *_HEAVY_UI)),
     "ledger_file.py": Law(("core",), ("ray", "torch", *_HEAVY_UI)),
     "config.py": Law(("*",), ("torch", "ray", "optuna", "automl.api", "automl.engine", *_HEAVY_UI)),
+    "sweep_config.py": Law(
+        ("core", "config"), ("torch", "ray", "optuna", "automl.api", "automl.engine", *_HEAVY_UI)
+    ),
     "api.py": Law(("*",), _HEAVY_UI),
-    "__init__.py": Law(("api", "config", "core"), _HEAVY_UI),
+    "api_sweep.py": Law(("*",), _HEAVY_UI),
+    "__init__.py": Law(("api", "api_sweep", "config", "core"), _HEAVY_UI),
     "cli": Law(("*",), ("click",)),
 }
 

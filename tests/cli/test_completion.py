@@ -42,6 +42,7 @@ def test_the_shell_completes_commands_options_and_values(words, offered):
     ("offer", "start", "names"),
     [
         (completion.targets, "openv", ["openvino"]),
+        (completion.devices, "h", ["h100"]),
         (completion.strategies, "ra", ["random"]),
         (completion.options, "w4a", ["w4a8"]),
         (completion.efforts, "", ["quick", "standard", "full"]),

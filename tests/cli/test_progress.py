@@ -44,3 +44,13 @@ def test_steps_of_an_earlier_session_do_not_count_for_the_time_that_is_left():
     assert task.speed is None
     display(Progressed("search", 31, 40))
     assert task.completed == 31
+
+
+def test_the_bars_of_one_cell_go_when_the_next_begins():
+    console = Console(file=StringIO(), width=120, force_terminal=True)
+    with ProgressDisplay(console) as display:
+        display(Progressed("search", 3, 10))
+        display(Progressed("cell", text="cell 2 of 4"))
+        display(Progressed("search", 1, 20))
+        tasks = display._progress.tasks
+        assert [(t.completed, t.total) for t in tasks] == [(1, 20)]

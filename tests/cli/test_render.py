@@ -120,3 +120,18 @@ def test_the_json_has_the_promised_schema(digits_run):
 
 def test_output_to_a_pipe_is_wide_enough_for_the_table():
     assert wide_console().width >= 120 or wide_console().is_terminal
+
+
+def test_an_estimated_latency_is_called_so_in_table_and_json(estimated_run):
+    answer = estimated_run.answer
+    text = drawn(lambda console: console.print(front_table(answer)))
+    assert "latency (estimated)" in text
+    assert "estimated for NVIDIA A100" in text
+    assert "latency (median)" not in text
+    shown = drawn(lambda console: show_answer(console, answer, estimated_run.folder))
+    assert "the estimated latency of the untouched" in shown
+    assert "estimated, not measured" in shown
+    body = answer_json(answer, estimated_run.folder)
+    assert body["latency"] == "estimated"
+    assert body["target"]["estimate"]["device"] == "a100"
+    assert "latency_ms" not in body["front"][0]["metrics"]

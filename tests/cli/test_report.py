@@ -29,3 +29,10 @@ def test_a_page_that_cannot_be_written_is_refused(shell, digits_run, tmp_path):
     said = shell("report", digits_run.folder, "--out", tmp_path / "file" / "r.html")
     assert said.code == 2
     assert said.err.count("\n") == 1
+
+
+def test_the_report_of_a_sweep_is_written_again(shell, tmp_path):
+    (tmp_path / "sweep.yaml").write_text("name: nightly\nmodels: [a:build]")
+    said = shell("report", tmp_path, "--out", tmp_path / "o.html")
+    assert said.code == 0
+    assert "nightly" in (tmp_path / "o.html").read_text()

@@ -38,3 +38,25 @@ def test_ctrl_c_before_the_search_says_how_to_go_on(shell, digits_run, monkeypat
     said = shell("resume", digits_run.folder)
     assert said.code == 130
     assert "automl resume" in said.err
+
+
+def test_the_folder_of_a_sweep_resumes_the_sweep(shell, tmp_path, monkeypatch):
+    from automl.api_sweep import SweepResult
+    from automl.artifact.sweep_data import SweepReport
+    from tests.artifact.sweeps import cell
+
+    (tmp_path / "sweep.yaml").write_text("models: [a:build]")
+    asked = []
+
+    def answered(folder, *, workers, listener):
+        asked.append((folder, workers))
+        return SweepResult(folder, SweepReport("s", (cell(),), ()))
+
+    monkeypatch.setattr("automl.api_sweep.resume_sweep", answered)
+    said = shell("resume", tmp_path, "--workers", "2", "--json")
+    assert said.code == 0
+    assert asked == [(tmp_path, 2)]
+    assert len(json.loads(said.out)["cells"]) == 1
+    refused = shell("resume", tmp_path, "--time", "5m")
+    assert refused.code == 2
+    assert "write time: into the sweep's file" in refused.err

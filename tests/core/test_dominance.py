@@ -11,6 +11,7 @@ from automl.core.dominance import constrained_sort
 from automl.core.dominance import crowding_distance
 from automl.core.dominance import nondominated_mask
 from automl.core.dominance import nondominated_sort
+from automl.core.dominance import with_point
 
 
 def dominates(a, b, va=0.0, vb=0.0):
@@ -97,3 +98,14 @@ def test_order_is_by_rank_then_crowding_then_index():
 def test_order_of_a_thousand_rows_is_quick_enough_for_a_generation():
     points = np.random.default_rng(0).random((1000, 3))
     assert sorted(constrained_order(points, np.zeros(1000)).tolist()) == list(range(1000))
+
+
+def test_points_added_one_by_one_give_the_nondominated_ones():
+    rng = np.random.default_rng(5)
+    points = rng.integers(0, 12, size=(300, 3)).astype(float)
+    front = np.empty((0, 3))
+    for point in points:
+        front = with_point(front, point)
+    wanted = np.unique(points[nondominated_mask(points)], axis=0)
+    assert np.array_equal(np.unique(front, axis=0), wanted)
+    assert len(front) == len(wanted)

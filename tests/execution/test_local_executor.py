@@ -172,3 +172,14 @@ def test_workers_end_when_the_driver_is_killed():
             return
         time.sleep(0.1)
     pytest.fail("the worker outlived its driver")
+
+
+def test_a_job_over_its_memory_fails_and_the_rest_goes_on():
+    executor = ProcessExecutor(1, memory_bytes=400_000_000)
+    executor.start(build_state, act)
+    for key, payload in (("fat", {"take": 600_000_000}), ("thin", {"add": 3})):
+        executor.submit(Job(key, payload))
+    fat, thin = executor.completions()
+    executor.close()
+    assert "where 400 MB are allowed" in fat.failure
+    assert thin.value == 3

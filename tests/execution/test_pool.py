@@ -20,8 +20,10 @@ from automl.execution.pool import failure_text
 class Played(WorkerPool):
     """Reports what the script says: a list of functions from the set of busy slots to reports."""
 
-    def __init__(self, workers, deaths=()):
-        super().__init__(workers, None)
+    def __init__(self, workers, deaths=(), *, timing=False, fat=(), homeless=()):
+        super().__init__(workers, None, timing_slot=timing)
+        self.fat = fat
+        self.homeless = homeless
         self.log = []
         self.deaths = list(deaths)
         self.news = []
@@ -33,14 +35,19 @@ class Played(WorkerPool):
         self.log.append(("launch", slot))
         if "setup" in self.deaths:
             self.news.append(Report(slot, ReportKind.DIED, "out of memory"))
-        else:
+        elif slot not in self.homeless:
             self.news.append(Report(slot, ReportKind.READY))
+
+    def _is_placed(self, slot):
+        return slot not in self.homeless
 
     def _assign(self, slot, payload):
         self.log.append((payload, slot))
         if payload in self.deaths:
             self.deaths.remove(payload)
             self.news.append(Report(slot, ReportKind.DIED, "signal SIGKILL"))
+        elif payload in self.fat:
+            self.news.append(Report(slot, ReportKind.OVER_MEMORY, "it took 900 MB"))
         else:
             self.news.append(Report(slot, ReportKind.DONE, self.work(None, payload)))
 
@@ -134,3 +141,29 @@ def test_other_reasons_fail_the_job_alone():
 def caused(error, cause):
     error.__cause__ = cause
     return error
+
+
+def test_a_job_over_its_memory_fails_at_once_and_its_worker_is_replaced():
+    pool = Played(1, fat={"b"})
+    done = play(pool, [("a", SHARED), ("b", SHARED), ("c", SHARED)])
+    assert [c.failure for c in done] == [None, "it took 900 MB", None]
+    assert pool.log.count(("kill", 0)) == 1
+    assert pool.log.count(("launch", 0)) == 2
+    assert pool.log.count(("b", 0)) == 1
+
+
+def test_timing_has_a_slot_of_its_own_and_waits_for_nobody():
+    pool = Played(1, timing=True)
+    done = play(pool, [("a", SHARED), ("x", EXCLUSIVE), ("b", SHARED), ("y", EXCLUSIVE), ("c", SHARED)])
+    assert [c.value for c in done] == ["A", "X", "B", "Y", "C"]
+    jobs = [entry for entry in pool.log if entry[0] in "abcxy"]
+    assert dict(jobs) == {"a": 0, "b": 0, "c": 0, "x": 1, "y": 1}
+    order = [entry for entry, _ in jobs]
+    assert order.index("x") < order.index("c")
+
+
+def test_a_worker_without_a_place_holds_up_neither_jobs_nor_timing():
+    pool = Played(3, homeless={0, 2})
+    done = play(pool, [("a", SHARED), ("b", SHARED), ("c", SHARED), ("x", EXCLUSIVE)])
+    assert [c.value for c in done] == ["A", "B", "C", "X"]
+    assert {slot for entry, slot in pool.log if entry in "abcx"} == {1}

@@ -28,7 +28,7 @@ def pipe():
 
 def test_answers_payloads_until_the_pipe_closes(pipe):
     pipe.send(sys.path)
-    pipe.send((partial(build_state, 3), act))
+    pipe.send((partial(build_state, 3), act, None))
     assert pipe.recv()[0] is ReportKind.READY
     for payload, answer in [
         ({"add": 1}, (ReportKind.DONE, 4)),
@@ -40,13 +40,13 @@ def test_answers_payloads_until_the_pipe_closes(pipe):
 
 def test_failed_setup_is_reported(pipe):
     pipe.send(sys.path)
-    pipe.send((refuse_state, act))
+    pipe.send((refuse_state, act, None))
     assert pipe.recv()[:2] == (ReportKind.SETUP_FAILED, "there is no model at this place")
 
 
 def test_time_of_the_job_is_reported(pipe):
     pipe.send(sys.path)
-    pipe.send((build_state, act))
+    pipe.send((build_state, act, None))
     pipe.recv()
     pipe.send({"sleep": 0.05})
     assert pipe.recv()[2] >= 0.05

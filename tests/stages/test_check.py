@@ -43,6 +43,8 @@ def test_valid_settings_pass(tmp_path):
         ({"threads": available_cpus() + 1}, "threads=.* does not fit this machine"),
         ({"ray_address": "auto"}, "add --executor ray"),
         ({"executor": "ray", "ray_address": "127.0.0.1:1"}, "cannot reach the cluster at '127.0.0.1:1'"),
+        ({"estimate": "h10"}, "did you mean 'h100'"),
+        ({"estimate": "h100", "budget": "memory=50MB"}, "memory is measured on this machine"),
         ({"storage": "run.db"}, "the storage 'run.db' is no URL"),
     ],
 )
@@ -145,3 +147,10 @@ def test_the_metrics_of_each_task_are_those_its_quality_gives():
             else:
                 with pytest.raises(BudgetError):
                     check_measured(stated, task, labelled)
+
+
+def test_resources_of_workers_are_checked_before_anything_is_measured():
+    with pytest.raises(ConfigError, match="cannot read the resource 'CPU' of a worker"):
+        check_config(make_config({"model": "m", "workers_resources": "CPU"}))
+    with pytest.raises(ConfigError, match="timing resource 'timing' is not used by executor 'local'"):
+        check_config(make_config({"model": "m", "timing_resource": "timing"}))

@@ -6,6 +6,7 @@ from automl.core.errors import ExecutionError
 from automl.core.trial import Fidelity
 from automl.execution.base import Job
 from automl.execution.base import Lane
+from automl.execution.local_executor import ProcessExecutor
 from automl.stages.execute import STAGES_ALONE
 from automl.stages.execute import STAGES_SHARED
 from automl.stages.execute import build_worker
@@ -72,3 +73,11 @@ def test_a_worker_process_builds_the_same_evaluation(bench, evaluator, shared_ca
 def test_a_worker_that_builds_another_model_is_refused(bench, shared_cache):
     with pytest.raises(ExecutionError, match="another model or other data"):
         build_worker(bench.config, bench.folder, shared_cache, 1.0, ("something", "else"))
+
+
+def test_limits_of_one_evaluation_take_it_out_of_this_process(bench, evaluator, shared_cache):
+    config = bench.config.model_copy(update={"workers_resources": "memory=64GB", "trial_time": "5m"})
+    executor, stages = start_executor(config, evaluator, bench.folder, shared_cache)
+    executor.close()
+    assert isinstance(executor, ProcessExecutor)
+    assert stages == STAGES_ALONE

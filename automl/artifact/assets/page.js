@@ -26,9 +26,9 @@
     const plot = drawFront(data, state, select);
     const metricOptions = names.map((n) => [n, data.metrics[n].label]);
     slots.front.replaceChildren(
-      el("div", { class: "head" }, el("h2", { text: "Measured front" }), el("div", { class: "controls" },
+      el("div", { class: "head" }, el("h2", { text: data.estimate ? "Front with estimated latency" : "Measured front" }), el("div", { class: "controls" },
         chooser("across", "x", metricOptions), chooser("up", "y", metricOptions), chooser("view", "view", [["all", "all trials"], ["front", "front"]]))),
-      el("p", { class: "hint", text: "Every point was measured on the serving runtime. Hover for figures, click a front member for its precision map." }),
+      el("p", { class: "hint", text: (data.estimate ? `Latency is estimated by a roofline of ${data.estimate}, not measured; everything else was measured.` : "Every point was measured on the serving runtime.") + " Hover for figures, click a front member for its precision map." }),
       plot, frontLegend(data));
     slots.selected.replaceChildren(
       trial.failure === null ? selectedPanel(data, trial) : el("section", { class: "card", id: "selected" }, el("h2", { text: `Trial ${trial.number} failed` }), el("p", { text: trial.failure })),
@@ -61,7 +61,7 @@
       fold("Failed trials", ["trial", "proposed by", "reason"], failed.map((t) => [String(t.number), t.origin, t.failure])),
       fold("Options the target refused", ["site", "option", "reason"], data.struck.map((s) => [s.site, s.option, s.reason])),
       fold("Environment", null, data.environment), fold("Configuration", null, data.config)),
-    el("footer", { text: "Quality, latency and size of front members were measured again after the exported model was reloaded. This file needs no network." }),
+    el("footer", { text: data.estimate ? `Quality and size of front members were measured again after the exported model was reloaded; latency is estimated for ${data.estimate}. This file needs no network.` : "Quality, latency and size of front members were measured again after the exported model was reloaded. This file needs no network." }),
   ].filter(Boolean));
   window.addEventListener("hashchange", () => { state.trial = fromAddress(); draw(); });
   window.addEventListener("beforeprint", () => { for (const d of root.querySelectorAll("details")) d.open = true; });
