@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KERNELS", "builds", "cases", "implementation", "refusal", "spec"]
 
-KERNELS: tuple[str, ...] = ("quantize_rows",)
+KERNELS: tuple[str, ...] = (
+    "fake_quantize",
+    "quantize_rows",
+)
 
 _MODULES = {"reference": "reference", "cpu": "cpu_impl", "triton": "triton_impl"}
 
@@ -44,16 +47,16 @@ def spec(name: str) -> KernelSpec:
     return found
 
 
-def implementation(name: str, which: str) -> Callable[..., Any]:
-    """Return ``run`` of one implementation, importing no other.
+def implementation(name: str, which: str, function: str = "run") -> Callable[..., Any]:
+    """Return ``run``, or another function of the folder's pattern, of one implementation, importing no other.
 
     Raises:
         KernelError: the kernel or the implementation does not exist.
     """
     if which not in _MODULES:
         raise KernelError(unknown_name("implementation", which, _MODULES))
-    run: Callable[..., Any] = _module(name, _MODULES[which]).run
-    return run
+    found: Callable[..., Any] = getattr(_module(name, _MODULES[which]), function)
+    return found
 
 
 def refusal(name: str, which: str, arguments: dict[str, Any]) -> str | None:
