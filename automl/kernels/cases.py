@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Sequence
 
-__all__ = ["EXACT", "Bound", "Case", "mismatch", "run_case"]
+__all__ = ["EXACT", "Bound", "Case", "mismatch", "output_bound", "run_case"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,15 @@ class Bound:
 
 
 EXACT = Bound()
+
+
+def output_bound(absolute: float, out_dtype: torch.dtype, implementation: str) -> Bound:
+    """Return ``absolute`` plus the rounding to the output type: half a step.
+
+    Triton's interpreter cuts float32 to bfloat16 where devices round, so there it is a whole step.
+    """
+    cuts = implementation == "triton" and out_dtype == torch.bfloat16
+    return Bound(absolute, (1.0 if cuts else 0.5) * torch.finfo(out_dtype).eps)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Sequence
 
-__all__ = ["ACTIVATIONS", "need_device", "need_dtype", "need_finite", "need_one_of", "need_shape"]
+__all__ = [
+    "ACTIVATIONS",
+    "FLOATS",
+    "need_device",
+    "need_dtype",
+    "need_epilogue",
+    "need_finite",
+    "need_one_of",
+    "need_shape",
+]
 
 #: What a fused epilogue may apply.
 ACTIVATIONS = ("none", "relu", "gelu", "silu")
+
+#: Types of activations and outputs.
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -92,3 +104,34 @@ def need_device(kernel: str, first: torch.Tensor, others: dict[str, torch.Tensor
                 f"kernel '{kernel}' got {name} on {tensor.device} and its input on {first.device}; "
                 f"allowed: one device; move it with .to('{first.device}')"
             )
+
+
+def need_epilogue(
+    kernel: str,
+    shape: Sequence[int],
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    activation: str,
+    out_dtype: torch.dtype,
+) -> None:
+    """Refuse a bias, residual, activation or output type that the fused epilogue cannot take.
+
+    Args:
+        kernel: name for the message.
+        shape: (..., n) of the output.
+        bias: (n,) or None.
+        residual: of the shape of the output, or None.
+        activation: one of ``ACTIVATIONS``.
+        out_dtype: one of ``FLOATS``.
+
+    Raises:
+        KernelError: one of them does not fit.
+    """
+    if bias is not None:
+        need_dtype(kernel, "bias", bias, FLOATS)
+        need_shape(kernel, "bias", bias, shape[-1:], "(n,)")
+    if residual is not None:
+        need_dtype(kernel, "residual", residual, FLOATS)
+        need_shape(kernel, "residual", residual, shape, "the shape of the output")
+    need_one_of(kernel, "activation", activation, ACTIVATIONS)
+    need_one_of(kernel, "out_dtype", out_dtype, FLOATS)

@@ -16,11 +16,15 @@ SHAPE_CLASSES = ("decode", "prefill", "conv")
 DECODE_ROWS = 16
 
 
-def shape_class(rows: int, *, conv: bool = False) -> str:
-    """Return the class of a product with ``rows`` rows of input."""
+#: A product with this many times more rows than columns looks like a convolution's.
+_CONV_RATIO = 8
+
+
+def shape_class(rows: int, columns: int) -> str:
+    """Return the class of a product with ``rows`` rows of input and ``columns`` output channels."""
     if rows <= DECODE_ROWS:
         return "decode"
-    return "conv" if conv else "prefill"
+    return "conv" if rows >= _CONV_RATIO * columns else "prefill"
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,9 @@ class LaunchTable:
     prefill: LaunchConfig
     conv: LaunchConfig
 
-    def pick(self, rows: int, *, conv: bool = False) -> LaunchConfig:
-        """Return the configuration for ``rows`` rows of input."""
-        found: LaunchConfig = getattr(self, shape_class(rows, conv=conv))
+    def pick(self, rows: int, columns: int) -> LaunchConfig:
+        """Return the configuration for ``rows`` rows of input and ``columns`` output channels."""
+        found: LaunchConfig = getattr(self, shape_class(rows, columns))
         return found
 
     def items(self) -> tuple[tuple[str, LaunchConfig], ...]:

@@ -1,8 +1,8 @@
 """The table of kernels: name -> folder; only a requested one is imported.
 
 Every folder keeps to one shape: ``op.SPEC``; ``run`` in ``reference``, ``triton_impl`` and ``cpu_impl``, with
-the arguments of the reference; ``refusal``, with the same arguments, in the latter two (why this one
-cannot serve them, or None); ``cases.cases()``; and ``triton_impl.builds()``.
+the arguments of the reference; beside a ``run`` that cannot serve every valid call, ``refusal`` with the same
+arguments (why not, or None); ``cases.cases()``; and ``triton_impl.builds()``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = ["KERNELS", "builds", "cases", "implementation", "refusal", "spec"]
 KERNELS: tuple[str, ...] = (
     "fake_quantize",
     "quantize_rows",
+    "w8a8_linear",
 )
 
 _MODULES = {"reference": "reference", "cpu": "cpu_impl", "triton": "triton_impl"}
@@ -63,7 +64,8 @@ def refusal(name: str, which: str, arguments: dict[str, Any]) -> str | None:
     """Return why the implementation cannot serve these arguments of ``run``, or None when it can."""
     if which == "reference":
         return None
-    reason: str | None = _module(name, _MODULES[which]).refusal(**arguments)
+    ask = getattr(_module(name, _MODULES[which]), "refusal", None)
+    reason: str | None = None if ask is None else ask(**arguments)
     return reason
 
 

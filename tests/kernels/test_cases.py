@@ -6,6 +6,7 @@ from automl.kernels.cases import EXACT
 from automl.kernels.cases import Bound
 from automl.kernels.cases import Case
 from automl.kernels.cases import mismatch
+from automl.kernels.cases import output_bound
 from automl.kernels.cases import run_case
 
 
@@ -36,3 +37,9 @@ def test_a_case_uses_the_bound_of_the_implementation():
     off = lambda x: x + 0.25  # noqa: E731
     assert run_case(case, "cpu", off, lambda x: x) is None
     assert run_case(case, "triton", off, lambda x: x) is not None
+
+
+def test_the_output_type_adds_half_a_step_and_a_whole_one_where_the_interpreter_cuts():
+    assert output_bound(0.5, torch.float16, "triton") == Bound(0.5, 2.0**-11)
+    assert output_bound(0.0, torch.bfloat16, "cpu") == Bound(0.0, 2.0**-8)
+    assert output_bound(0.0, torch.bfloat16, "triton") == Bound(0.0, 2.0**-7)

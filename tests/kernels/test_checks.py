@@ -36,3 +36,7 @@ def test_operands_on_two_devices_are_refused():
     checks.need_device("demo", x, {"bias": None, "scale": x})
     with pytest.raises(KernelError, match="scale on meta and its input on cpu"):
         checks.need_device("demo", x, {"scale": torch.zeros(2, device="meta")})
+
+
+def test_an_epilogue_that_fits_passes():
+    checks.need_epilogue("demo", (2, 3), torch.zeros(3), torch.zeros(2, 3).half(), "gelu", torch.float16)

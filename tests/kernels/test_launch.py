@@ -10,14 +10,17 @@ from automl.kernels.launch import shape_class
 
 
 def test_shape_class_changes_at_one_tile_of_rows():
-    assert [shape_class(m) for m in (0, 1, 16, 17, 4096)] == ["decode"] * 3 + ["prefill"] * 2
-    assert shape_class(4096, conv=True) == "conv"
+    assert [shape_class(m, 1024) for m in (0, 1, 16, 17, 4096)] == ["decode"] * 3 + ["prefill"] * 2
+
+
+def test_many_rows_and_few_columns_are_a_convolution():
+    assert [shape_class(12544, n) for n in (24, 64, 1568, 1569)] == ["conv"] * 3 + ["prefill"]
 
 
 def test_the_table_picks_by_class():
     configs = [LaunchConfig(m, 64, 64) for m in (16, 64, 128)]
     table = LaunchTable(*configs)
-    assert [table.pick(1), table.pick(17), table.pick(17, conv=True)] == configs
+    assert [table.pick(1, 64), table.pick(17, 64), table.pick(4096, 64)] == configs
     assert [name for name, _ in table.items()] == list(SHAPE_CLASSES)
 
 

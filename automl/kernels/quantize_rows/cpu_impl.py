@@ -7,12 +7,7 @@ import torch
 from automl.kernels.quantize_rows.reference import LEVELS
 from automl.kernels.quantize_rows.reference import TINY
 
-__all__ = ["refusal", "run"]
-
-
-def refusal(x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None) -> str | None:
-    """Return None: every valid call is served."""
-    return None
+__all__ = ["run"]
 
 
 def run(

@@ -10,6 +10,7 @@ import torch
 
 from automl.core.errors import KernelError
 from automl.kernels import table
+from automl.kernels.checks import FLOATS
 from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
@@ -25,8 +26,6 @@ SPEC = KernelSpec(
     dtypes=("float32", "float16", "bfloat16"),
     cpu="vectorized torch operators",
 )
-
-_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @torch.library.custom_op("automl::quantize_rows", mutates_args=())
@@ -69,7 +68,7 @@ def quantize_rows(
     Raises:
         KernelError: a type, shape or option is not allowed, or the ordered implementation cannot run.
     """
-    need_dtype(SPEC.name, "x", x, _FLOATS)
+    need_dtype(SPEC.name, "x", x, FLOATS)
     need_one_of(SPEC.name, "fmt", fmt, ("int8", "fp8_e4m3"))
     need_one_of(SPEC.name, "granularity", granularity, ("row", "tensor"))
     if x.dim() == 0 or x.shape[-1] == 0 or (granularity == "tensor" and x.numel() == 0):

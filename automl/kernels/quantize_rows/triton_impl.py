@@ -9,7 +9,7 @@ import triton.language as tl
 from automl.kernels.builds import Build
 from automl.kernels.quantize_rows.reference import LEVELS
 
-__all__ = ["builds", "refusal", "run"]
+__all__ = ["builds", "run"]
 
 #: Longest row that one program holds in registers; longer ones are read twice.
 _LONGEST = 8192
@@ -95,11 +95,6 @@ def _rows_kernel(
                 at = start + lane
                 part = tl.load(source + at.to(tl.int64) * stride_column, mask=at < columns, other=0.0)
                 tl.store(target + at, _encode(tl.div_rn(part.to(tl.float32), step), FP8), mask=at < columns)
-
-
-def refusal(x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None) -> str | None:
-    """Return None: every valid call is served."""
-    return None
 
 
 def _launch(
