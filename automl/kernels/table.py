@@ -27,6 +27,9 @@ KERNELS: tuple[str, ...] = (
     "fake_quantize",
     "quantize_rows",
     "w8a8_linear",
+    "w4a16_linear",
+    "w8a16_linear",
+    "w4a8_linear",
 )
 
 _MODULES = {"reference": "reference", "cpu": "cpu_impl", "triton": "triton_impl"}
