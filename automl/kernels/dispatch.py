@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from automl.kernels.spec import KernelSpec
 
-__all__ = ["PREFERENCES", "Choice", "choose"]
+__all__ = ["PREFERENCES", "Choice", "choose", "obstacle"]
 
 PREFERENCES = ("auto", "triton", "cpu", "reference")
 
@@ -59,25 +59,26 @@ def choose(
         raise KernelError(unknown_name("preference", preference, PREFERENCES))
     known = dict(refused or {})
 
-    def obstacle(which: str) -> str | None:
-        return _obstacle(kernel, which, device) or known.get(which)
+    def reason_against(which: str) -> str | None:
+        return obstacle(kernel, which, device) or known.get(which)
 
     if preference != "auto":
-        if reason := obstacle(preference):
+        if reason := reason_against(preference):
             raise KernelError(
                 f"kernel '{kernel.name}' cannot run as '{preference}' on {device}: {reason}; "
                 "use preference 'auto' or 'reference'"
             )
         return Choice(preference, f"asked for by preference={preference}")
     fast = "cpu" if device == "cpu" else "triton"
-    reason = obstacle(fast)
+    reason = reason_against(fast)
     if reason is None:
         return Choice(fast, f"tensors are on {device}")
     _log_once(f"kernel '{kernel.name}' runs as its reference on {device}: {reason}")
     return Choice("reference", reason)
 
 
-def _obstacle(kernel: KernelSpec, which: str, device: str) -> str | None:
+def obstacle(kernel: KernelSpec, which: str, device: str) -> str | None:
+    """Return why ``which`` can serve no call of the kernel on ``device``, or None when it can serve some."""
     if which not in kernel.implementations:
         return kernel.cpu if which == "cpu" and kernel.cpu else f"it has no '{which}' implementation"
     if which == "cpu" and device != "cpu":

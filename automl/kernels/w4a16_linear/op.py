@@ -79,7 +79,7 @@ def w4a16_linear(
         bias: (n,).
         group: inputs that share a scale; the last group may be shorter.
         zero: (n, ceil(k / group)) uint8 code of the number 0; the middle of the range when None.
-        table: (2^4,) float32 level of every code, in place of the integers.
+        table: (16,) float32 level of every code, in place of the integers.
         residual: (..., n), added before the activation.
         activation: ``none``, ``relu``, ``gelu`` (exact) or ``silu``.
         preference: see ``automl.kernels.dispatch``.

@@ -43,6 +43,7 @@ def _w4a8_kernel(
     width,
     groups,
     group,
+    group_pieces,
     steps,
     inverse_alpha,
     stride_xm,
@@ -51,6 +52,7 @@ def _w4a8_kernel(
     stride_rn,
     x_scale_stride,
     FORM: tl.constexpr,
+    WORDS: tl.constexpr,
     HAS_BIAS: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     ACTIVATION: tl.constexpr,
@@ -64,7 +66,15 @@ def _w4a8_kernel(
     at_m = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)
     at_n = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)
     at_k = tl.arange(0, BLOCK_K)
-    at_byte = tl.arange(0, BLOCK_K // 2)
+    # Eight nibbles are read as one word, so that a thread's 16 bytes are one load.
+    PER: tl.constexpr = 8 if WORDS else 2
+    PIECES: tl.constexpr = BLOCK_K // PER
+    if WORDS:
+        codes_ptr = codes_ptr.to(tl.pointer_type(tl.int32))
+    at_piece = tl.arange(0, PIECES)
+    # A nibble shifted to the top of a word and back by 24 bits is 16 times its signed value, but for the bits
+    # of its lower neighbour, which a mask drops.
+    shifts = (28 - 4 * tl.arange(0, PER))[None, None, :]
     x_row = x_ptr + at_m.to(tl.int64)[None, :] * stride_xm
     codes_row = codes_ptr + at_n.to(tl.int64)[:, None] * width
     inside_m = at_m[None, :] < rows
@@ -78,12 +88,18 @@ def _w4a8_kernel(
         offset = (step % steps) * BLOCK_K
         start = at_group * group + offset
         left = tl.minimum(group - offset, inner - start)
+        # Pieces are counted on their own: a quotient of inputs would hide its factor 16 from the compiler.
+        piece_offset = (step % steps) * PIECES
+        first = at_group * group_pieces + piece_offset
+        left_pieces = tl.minimum(group_pieces - piece_offset, width - first)
         x_at = x_row + (start + at_k).to(tl.int64)[:, None] * stride_xk
         x = tl.load(x_at, mask=inside_m & (at_k[:, None] < left), other=0)
-        raw_at = codes_row + (start // 2 + at_byte)[None, :]
-        raw = tl.load(raw_at, mask=inside_n[:, None] & (at_byte[None, :] < (left + 1) // 2), other=0)
-        both = tl.join(raw << 4, raw & 0xF0)
-        w = tl.reshape(both, (BLOCK_N, BLOCK_K)).to(tl.int8, bitcast=True)
+        raw_at = codes_row + (first + at_piece)[None, :]
+        raw = tl.load(raw_at, mask=inside_n[:, None] & (at_piece[None, :] < left_pieces), other=0).to(
+            tl.int32
+        )
+        sixteenfold = ((raw[:, :, None] << shifts) >> 24) & -16
+        w = tl.reshape(sixteenfold, (BLOCK_N, BLOCK_K)).to(tl.int8)
         if FORM == "channel":
             total = tl.dot(w, x, total)
         else:
@@ -166,6 +182,8 @@ def run(
     group = inner if groups == 1 else group
     block_k = _step(config, group)
     codes = codes.contiguous()
+    pieces = (group + 1) // 2
+    words = codes.shape[1] % 4 == 0 and pieces % 4 == 0 and codes.data_ptr() % 4 == 0
     grid = (triton.cdiv(rows, config.block_m) * triton.cdiv(columns, config.block_n),)
     _w4a8_kernel[grid](
         x,
@@ -178,9 +196,10 @@ def run(
         rows,
         columns,
         inner,
-        codes.shape[1],
+        codes.shape[1] // 4 if words else codes.shape[1],
         groups,
         group,
+        pieces // 4 if words else pieces,
         triton.cdiv(group, block_k),
         1.0 / (alpha or 1),
         x.stride(0),
@@ -189,6 +208,7 @@ def run(
         0 if residual is None else residual.stride(1),
         x_scale.stride(0) if x_scale.dim() else 0,
         FORM=_form(scale, alpha),
+        WORDS=words,
         HAS_BIAS=bias is not None,
         HAS_RESIDUAL=residual is not None,
         ACTIVATION=activation,
@@ -203,7 +223,7 @@ def run(
 
 
 def _build(form: str, name: str, config: LaunchConfig) -> Build:
-    whole = ("rows", "columns", "inner", "width", "group", "steps")
+    whole = ("rows", "columns", "inner", "width", "group", "group_pieces", "steps")
     return Build(
         config=f"{name}-{form}",
         function=_w4a8_kernel,
@@ -226,6 +246,7 @@ def _build(form: str, name: str, config: LaunchConfig) -> Build:
             "stride_rn": 1,
             "x_scale_stride": 1,
             "FORM": form,
+            "WORDS": True,
             "HAS_BIAS": True,
             "HAS_RESIDUAL": False,
             "ACTIVATION": "none",
@@ -242,6 +263,7 @@ def _build(form: str, name: str, config: LaunchConfig) -> Build:
             "inner",
             "width",
             "group",
+            "group_pieces",
             "stride_xm",
             "stride_rm",
         ),

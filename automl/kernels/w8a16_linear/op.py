@@ -16,7 +16,7 @@ __all__ = ["SPEC", "w8a16_linear"]
 
 SPEC = KernelSpec(
     name="w8a16_linear",
-    summary="float activations x 8-bit weights per group or channel, symmetric, asymmetric or from a table",
+    summary="float activations x 8-bit weights per group or channel, symmetric and asymmetric",
     dtypes=("float16", "bfloat16", "float32"),
     paper="",
     cpu="_weight_int8pack_mm up to 4 rows (int8, one scale a channel), bfloat16 weights beyond",
@@ -79,7 +79,7 @@ def w8a16_linear(
         bias: (n,).
         group: inputs that share a scale; the last group may be shorter.
         zero: (n, ceil(k / group)) uint8 code of the number 0; the middle of the range when None.
-        table: (2^8,) float32 level of every code, in place of the integers.
+        table: None; only 4-bit codes have levels from a table.
         residual: (..., n), added before the activation.
         activation: ``none``, ``relu``, ``gelu`` (exact) or ``silu``.
         preference: see ``automl.kernels.dispatch``.

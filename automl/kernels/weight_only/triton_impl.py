@@ -28,7 +28,7 @@ __all__ = ["CONFIGS", "builds", "product"]
 CONFIGS = LaunchTable(
     decode=LaunchConfig(16, 64, 128, warps=4, stages=4),
     prefill=LaunchConfig(128, 128, 64, warps=8, stages=3),
-    conv=LaunchConfig(128, 64, 64, warps=4, stages=3),
+    conv=LaunchConfig(128, 64, 64, warps=8, stages=3),
 )
 _GROUP = 8
 #: A multiple of every block: all of a row lies in its group 0.
@@ -56,7 +56,9 @@ def _weight_only_kernel(
     stride_rm,
     stride_rn,
     BITS: tl.constexpr,
+    WORDS: tl.constexpr,
     MIDDLE: tl.constexpr,
+    FLIP: tl.constexpr,
     HAS_ZERO: tl.constexpr,
     HAS_TABLE: tl.constexpr,
     ONE_GROUP_A_STEP: tl.constexpr,
@@ -73,44 +75,53 @@ def _weight_only_kernel(
     at_m = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)
     at_n = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)
     at_k = tl.arange(0, BLOCK_K)
-    BYTES: tl.constexpr = BLOCK_K * BITS // 8
-    at_byte = tl.arange(0, BYTES)
+    # Eight nibbles or four bytes are read as one word, so that a thread's 16 bytes are one load.
+    PER: tl.constexpr = 32 // BITS if WORDS else 8 // BITS
+    PIECES: tl.constexpr = BLOCK_K // PER
+    if WORDS:
+        codes_ptr = codes_ptr.to(tl.pointer_type(tl.int32))
+    at_piece = tl.arange(0, PIECES)
+    shifts = (tl.arange(0, PER) * BITS)[None, None, :]
     x_at = x_ptr + at_m.to(tl.int64)[None, :] * stride_xm + at_k.to(tl.int64)[:, None] * stride_xk
-    codes_at = codes_ptr + at_n.to(tl.int64)[:, None] * width + at_byte[None, :]
+    codes_at = codes_ptr + at_n.to(tl.int64)[:, None] * width + at_piece[None, :]
     group_row = at_n.to(tl.int64) * groups
     inside_m = at_m[None, :] < rows
-    inside_n = at_n < columns
+    inside_n = at_n[:, None] < columns
     total = tl.zeros((BLOCK_N, BLOCK_M), dtype=tl.float32)
+    if HAS_TABLE:
+        table = tl.broadcast_to(tl.load(table_ptr + tl.arange(0, 2**BITS))[None, :], (BLOCK_N, 2**BITS))
     for start in range(0, inner, BLOCK_K):
         x = tl.load(x_at, mask=inside_m & (at_k[:, None] < inner - start), other=0.0)
-        left = width - start * BITS // 8
-        raw = tl.load(codes_at, mask=inside_n[:, None] & (at_byte[None, :] < left), other=0)
-        if BITS == 4:  # noqa: SIM108
-            code = tl.reshape(tl.join(raw & 15, raw >> 4), (BLOCK_N, BLOCK_K))
+        left = width - start // PER
+        raw = tl.load(codes_at, mask=inside_n & (at_piece[None, :] < left), other=0).to(tl.int32)
+        code = tl.reshape((raw[:, :, None] >> shifts) & (2**BITS - 1), (BLOCK_N, BLOCK_K))
+        if HAS_TABLE:  # noqa: SIM108
+            level = tl.gather(table, code, 1)
         else:
-            code = raw
-        if ONE_GROUP_A_STEP:
-            at_group = (group_row + start // group)[:, None]
-            inside_group = inside_n[:, None]
-        else:
+            level = ((code ^ FLIP) - MIDDLE).to(tl.float32)
+        if not ONE_GROUP_A_STEP:
             at_group = group_row[:, None] + ((start + at_k) // group)[None, :]
-            inside_group = inside_n[:, None] & (at_k[None, :] < inner - start)
-        scale = tl.load(scale_ptr + at_group, mask=inside_group, other=0.0).to(tl.float32)
-        if HAS_TABLE:
-            level = tl.load(table_ptr + code.to(tl.int32))
-        elif HAS_ZERO:
-            level = code.to(tl.float32) - tl.load(zero_ptr + at_group, mask=inside_group, other=0).to(
-                tl.float32
-            )
-        else:
-            level = code.to(tl.float32) - MIDDLE
-        weight = (level * scale).to(x_ptr.dtype.element_ty)
+            inside_group = inside_n & (at_k[None, :] < inner - start)
+            if HAS_ZERO:
+                zero = tl.load(zero_ptr + at_group, mask=inside_group, other=MIDDLE).to(tl.float32)
+                level -= zero - MIDDLE
+            level *= tl.load(scale_ptr + at_group, mask=inside_group, other=0.0).to(tl.float32)
+        weight = level.to(x_ptr.dtype.element_ty)
         if WIDE:
             weight = weight.to(tl.float32)
             x = x.to(tl.float32)
-        total = tl.dot(weight, x, total, input_precision="ieee")
+        if ONE_GROUP_A_STEP:
+            # Scale and zero act on the sums: there are fewer of those than of weights, and levels stay exact.
+            part = tl.dot(weight, x, input_precision="ieee")
+            at_group = (group_row + start // group)[:, None]
+            if HAS_ZERO:
+                zero = tl.load(zero_ptr + at_group, mask=inside_n, other=MIDDLE).to(tl.float32) - MIDDLE
+                part -= zero * tl.sum(x.to(tl.float32), axis=0)[None, :]
+            total += part * tl.load(scale_ptr + at_group, mask=inside_n, other=0.0).to(tl.float32)
+        else:
+            total = tl.dot(weight, x, total, input_precision="ieee")
         x_at += BLOCK_K * stride_xk
-        codes_at += BYTES
+        codes_at += PIECES
     finish(
         tl.trans(total),
         y_ptr,
@@ -152,6 +163,8 @@ def product(
     block_k = _step(config, group)
     codes = weight.codes.contiguous()
     signed = codes.dtype == torch.int8
+    codes = codes.view(torch.uint8)
+    words = codes.shape[1] % 4 == 0 and codes.data_ptr() % 4 == 0
     grid = (triton.cdiv(rows, config.block_m) * triton.cdiv(columns, config.block_n),)
     _weight_only_kernel[grid](
         x,
@@ -165,7 +178,7 @@ def product(
         rows,
         columns,
         weight.inner,
-        codes.shape[1],
+        codes.shape[1] // 4 if words else codes.shape[1],
         groups,
         group,
         x.stride(0),
@@ -173,7 +186,9 @@ def product(
         0 if residual is None else residual.stride(0),
         0 if residual is None else residual.stride(1),
         BITS=weight.bits,
-        MIDDLE=0 if signed else 8 if weight.bits == 4 else 128,
+        WORDS=words,
+        MIDDLE=2 ** (weight.bits - 1),
+        FLIP=128 if signed else 0,
         HAS_ZERO=weight.zero is not None,
         HAS_TABLE=weight.table is not None,
         ONE_GROUP_A_STEP=group % block_k == 0,
@@ -201,7 +216,7 @@ def _build(bits: int, kind: str, name: str, config: LaunchConfig, dtype: str) ->
         function=_weight_only_kernel,
         types={
             "x_ptr": f"*{dtype}",
-            "codes_ptr": "*i8" if signed else "*u8",
+            "codes_ptr": "*u8",
             "y_ptr": f"*{dtype}",
             "scale_ptr": f"*{dtype}",
             "zero_ptr": "*u8",
@@ -216,7 +231,9 @@ def _build(bits: int, kind: str, name: str, config: LaunchConfig, dtype: str) ->
             "stride_xk": 1,
             "stride_rn": 1,
             "BITS": bits,
-            "MIDDLE": 0 if signed else 8 if bits == 4 else 128,
+            "WORDS": True,
+            "MIDDLE": 2 ** (bits - 1),
+            "FLIP": 128 if signed else 0,
             "HAS_ZERO": kind == "asymmetric",
             "HAS_TABLE": kind == "table",
             "ONE_GROUP_A_STEP": True,
@@ -251,7 +268,7 @@ def builds(bits: int) -> tuple[Build, ...]:
     found = [
         _build(bits, kind, name, config, "fp16")
         for name, config in CONFIGS.items()
-        for kind in ("symmetric", "asymmetric", "table")
+        for kind in ("symmetric", "asymmetric", *(("table",) if bits == 4 else ()))
     ]
     found += [_build(bits, "symmetric", name, config, "bf16") for name, config in CONFIGS.items()]
     return tuple(found)

@@ -28,7 +28,7 @@ class Weight:
         codes: (n, ceil(k * bits / 8)) uint8; at 8 bits also int8, whose middle is 0.
         scale: (n, ceil(k / group)) float.
         zero: (n, ceil(k / group)) uint8 code that stands for 0; None puts it at the middle, 8 or 128.
-        table: (2^bits,) float level of every code, in place of the integers; then there is no zero.
+        table: (16,) float32 level of every 4-bit code, in place of the integers; then there is no zero.
         group: inputs that share a scale; the last group may be shorter.
         inner: k.
     """
@@ -67,17 +67,16 @@ def need_weight(kernel: str, x: torch.Tensor, weight: Weight) -> None:
     if weight.table is not None:
         need_dtype(kernel, "table", weight.table, (torch.float32,))
         need_shape(kernel, "table", weight.table, (2**weight.bits,), "one level a code")
-    signed = weight.codes.dtype == torch.int8
-    if weight.zero is not None and (weight.table is not None or signed):
+    if weight.table is not None and weight.bits != 4:
+        raise KernelError(
+            f"kernel '{kernel}' got a table for {weight.bits}-bit codes; allowed: a table of 16 levels; "
+            "use w4a16_linear, or integers"
+        )
+    if weight.zero is not None and (weight.table is not None or weight.codes.dtype == torch.int8):
         what = "a table" if weight.table is not None else "int8 codes"
         raise KernelError(
             f"kernel '{kernel}' got a zero together with {what}; allowed: a zero with uint8 codes alone; "
             "drop one of them"
-        )
-    if weight.table is not None and signed:
-        raise KernelError(
-            f"kernel '{kernel}' got a table with int8 codes; allowed: uint8 codes, which index it; "
-            "view them as uint8"
         )
     others = {"codes": weight.codes, "scale": weight.scale, "zero": weight.zero, "table": weight.table}
     need_device(kernel, x, others)

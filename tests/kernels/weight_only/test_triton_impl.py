@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from automl.kernels.launch import LaunchConfig
+from automl.kernels.weight_only.cases import kinds
 from automl.kernels.weight_only.cases import make_arguments
 from automl.kernels.weight_only.reference import dequantize
 from automl.kernels.weight_only.triton_impl import _step
@@ -19,8 +20,7 @@ def test_a_step_stays_inside_a_group_where_it_can(group, step):
     assert _step(LaunchConfig(16, 64, 128), group) == step
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "nf4", "fp4"])
+@pytest.mark.parametrize(("bits", "kind"), [(bits, kind) for bits in (4, 8) for kind in kinds(bits)])
 def test_single_inputs_read_back_every_weight(bits, kind):
     # The identity picks out one weight at a time; float32 holds each to its last bit but one.
     a = make_arguments(bits, (70, 70, 21, 32), kind, seed=3)

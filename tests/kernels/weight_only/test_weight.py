@@ -44,7 +44,7 @@ def test_a_weight_that_fits_passes():
         ),
         (
             {"bits": 8, "codes": torch.zeros(3, 9, dtype=torch.int8), "table": torch.zeros(256)},
-            "table with int8",
+            "table for 8-bit codes",
         ),
     ],
 )
