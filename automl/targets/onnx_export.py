@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from automl.searchspaces.graph import ModelGraph
     from automl.searchspaces.graph import TracedModel
 
 __all__ = ["OPSET", "BaseOnnx", "OnnxUse", "export_onnx"]
@@ -244,10 +245,18 @@ def _index(
             inside = [by_name[m] for m in members[node.name]]
             found.append(_locate(site.name, site.weight_shape, node.name, inside, constants))
         uses[site.name] = tuple(found)
+    _alias_copies(traced.graph, values, members)
     unresolved = tuple(
         n.name for n in traced.graph.nodes if n.name not in values and n.op not in ("constant", "output")
     )
     return BaseOnnx(proto, constants, uses, values, members, unresolved, traced.dynamic_batch)
+
+
+def _alias_copies(graph: ModelGraph, values: dict[str, str], members: dict[str, tuple[str, ...]]) -> None:
+    """Let a copy stand for what it copies: the exporter leaves copies out, but quantizers may sit on them."""
+    for node in graph.nodes:
+        if node.op == "clone" and node.name not in values and node.inputs[0] in values:
+            values[node.name], members[node.name] = values[node.inputs[0]], ()
 
 
 def _value_names(graph: onnx.GraphProto, members: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

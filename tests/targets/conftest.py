@@ -50,6 +50,21 @@ class SmallNet(nn.Module):
         return self.head(x)
 
 
+class HeadsNet(nn.Module):
+    """Attention of two heads whose result is copied before the heads are joined, as most models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(32, 96)
+        self.out = nn.Linear(32, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (n, 8, 32) of tokens (n, 8, 32)."""
+        q, k, v = (part.unflatten(2, (2, 16)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=2))
+        mixed = torch.softmax(q @ k.transpose(2, 3), dim=3) @ v
+        return self.out(mixed.transpose(1, 2).clone().flatten(2))
+
+
 class Ranges(fx.Interpreter):
     """Run a graph and keep the least and greatest entry of every value."""
 
@@ -80,6 +95,14 @@ class Small:
     base: BaseOnnx
     images: NDArray[np.float32]
     logits: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, net: nn.Module, inputs: torch.Tensor) -> Small:
+        """Trace and export ``net``, which is run on ``inputs``."""
+        with torch.no_grad():
+            logits = net(inputs)
+        traced = trace_model(net, (inputs[:1],))
+        return cls(traced, export_onnx(traced), inputs.numpy(), logits.numpy())
 
     def plan(self, precisions: Mapping[str, str]) -> QuantizationPlan:
         """Return the min-max plan of ``precisions``."""
@@ -119,7 +142,15 @@ def small() -> Small:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
         net.norm.running_mean.copy_(torch.randn(16, generator=generator) * 0.1)
     images = torch.randn(8, 3, 16, 16, generator=generator)
-    traced = trace_model(net, (images[:1],))
+    return Small.of(net, images)
+
+
+@pytest.fixture(scope="session")
+def heads() -> Small:
+    """Return the traced and exported attention."""
+    generator = torch.Generator().manual_seed(1)
+    net = HeadsNet().eval()
     with torch.no_grad():
-        logits = net(images)
-    return Small(traced, export_onnx(traced), images.numpy(), logits.numpy())
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return Small.of(net, torch.randn(8, 8, 32, generator=generator))

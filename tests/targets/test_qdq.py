@@ -43,6 +43,19 @@ def test_edited_graph_equals_the_materialized_model(
     assert np.abs(expected - small.logits).max() > 1e-4
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_reads_of_a_copied_value_are_quantized_though_the_exporter_leaves_copies_out(
+    heads: Small, runtime: str
+) -> None:
+    plan = heads.plan({"out": "w8a8"})
+    copied = {n.name for n in heads.traced.graph.nodes if n.op == "clone"}
+    assert copied & {value for value, _ in plan.edges}
+    with torch.no_grad():
+        expected = materialize(heads.traced, plan)(torch.from_numpy(heads.images)).numpy()
+    got = _run(apply_plan(heads.base, plan, runtime), heads.images)
+    assert np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def test_base_is_untouched_by_an_edit(small: Small) -> None:
     before = small.base.to_model().SerializeToString()
     apply_plan(small.base, small.plan(ALL), "openvino")
