@@ -33,6 +33,8 @@ class ProfileRow:
         estimated_ms: least milliseconds on the device.
         measured_ms: milliseconds in the runtime's own profile, None when it was not measured or the runtime
             does not name it.
+        turns_at_rows: rows (batch x tokens) from which a matrix layer is limited by arithmetic, None for
+            other operators and for layers that never are.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ProfileRow:
     bound: str
     estimated_ms: float
     measured_ms: float | None = None
+    turns_at_rows: float | None = None
 
     @property
     def intensity(self) -> float:

@@ -65,6 +65,7 @@ def _row(row: ProfileRow, *, measured: bool) -> str:
         f"{_count(row.moved_bytes)}B",
         f"{row.intensity:.3g}",
         f'<span class="{row.bound}">{row.bound}</span>',
+        "" if row.turns_at_rows is None else f"{row.turns_at_rows:.0f}",
         f"{row.estimated_ms:.4g}",
     ]
     if measured:
@@ -75,7 +76,16 @@ def _row(row: ProfileRow, *, measured: bool) -> str:
 def profile_html(data: ProfileData) -> str:
     """Return the page as text; equal data gives equal text."""
     measured = data.measured_ms is not None
-    titles = ["operator", "kind", "MACs", "moved", "op/byte", "bound", "estimated ms"]
+    titles = [
+        "operator",
+        "kind",
+        "MACs",
+        "moved",
+        "op/byte",
+        "bound",
+        "compute-bound from rows",
+        "estimated ms",
+    ]
     titles += ["measured ms"] if measured else []
     title = html.escape(f"{data.model} on {data.device}")
     return "\n".join(

@@ -7,9 +7,9 @@ lower bound for kernels that reach the device's peaks and overlap arithmetic wit
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,14 @@ from automl.core.errors import unknown_name
 from automl.evaluators.latency_features import latency_class
 from automl.evaluators.roofline_math import Work
 from automl.evaluators.roofline_math import attention_work
+from automl.evaluators.roofline_math import conv_work
+from automl.evaluators.roofline_math import crossover_rows
+from automl.evaluators.roofline_math import elementwise_work
+from automl.evaluators.roofline_math import embedding_work
 from automl.evaluators.roofline_math import fused_attention_work
+from automl.evaluators.roofline_math import linear_work
 from automl.evaluators.roofline_math import norm_work
+from automl.evaluators.roofline_math import ridge
 from automl.evaluators.roofline_math import roofline_s
 from automl.evaluators.roofline_math import softmax_work
 from automl.evaluators.roofline_operators import Operator
@@ -167,6 +173,21 @@ class Roofline:
         sites = sum(self.site_ms(s, precisions.get(s, "fp"), float_type) for s in self.by_site)
         return sites + self.rest_ms(float_type)
 
+    def turns_at_rows(self, operator: Operator, float_type: str = "f32") -> float | None:
+        """Return the rows from which a float matrix layer is limited by arithmetic; None when it never is.
+
+        Raises:
+            SpaceError: unknown float type.
+        """
+        if operator.site is None or self.graph.site(operator.site).op != "linear":
+            return None
+        if float_type not in _FLOAT_BYTES:
+            raise SpaceError(unknown_name("float type", float_type, FLOAT_OPTIONS))
+        d_out, d_in = self.graph.site(operator.site).weight_shape
+        width, at = _FLOAT_BYTES[float_type], ridge(self.device.peak(float_type), self.device.bandwidth)
+        rows = crossover_rows(d_in, d_out, at, weight=width, read=width, write=width)
+        return rows if math.isfinite(rows) else None
+
     def table(self, precisions: Mapping[str, str], float_type: str = "f32") -> list[Priced]:
         """Return every operator of a candidate in execution order.
 
@@ -212,26 +233,40 @@ class Roofline:
             first, middle, second = attention_work(*shape, act=act, kv=act)
             return [first, middle + extra, second]
         if operator.kind == "norm":
-            reads = Work(read_bytes=(operator.reads - operator.writes) * act)
-            return [norm_work(operator.writes, act=act) + reads + extra]
+            parameters = Work(read_bytes=(operator.reads - operator.writes) * act)
+            return [norm_work(operator.writes, act=act) + parameters + extra]
         if operator.kind == "softmax":
             return [softmax_work(operator.writes, act=act) + extra]
-        moved = Work(
-            operator.macs,
-            weight_bytes=operator.weights * _FLOAT_BYTES["f32"],
-            read_bytes=operator.reads * act,
-            write_bytes=operator.writes * act,
+        if operator.site is not None:
+            return [self._layer(operator, self.graph.site(operator.site), option, float_type) + extra]
+        if operator.kind == "embedding":
+            return [embedding_work(1.0, operator.writes, weight=_FLOAT_BYTES["f32"], write=act) + extra]
+        if operator.kind == "elementwise":
+            each = operator.ops / operator.writes if operator.writes else 0.0
+            reads = operator.reads + operator.operands
+            return [elementwise_work(operator.writes, ops=each, read_elements=reads, act=act)]
+        moved = Work(operator.macs, read_bytes=operator.reads * act, write_bytes=operator.writes * act)
+        return [moved + extra]
+
+    def _layer(self, operator: Operator, site: Site, option: str, float_type: str) -> Work:
+        """Return the work of a site's own weight under an option."""
+        act, precision = _FLOAT_BYTES[float_type], parse_precision(option)
+        if site.op == "embedding":
+            return embedding_work(1.0, operator.writes, weight=_FLOAT_BYTES["f32"], write=act)
+        d_out, each = site.weight_shape[0], math.prod(site.weight_shape[1:])
+        rows = operator.macs / site.n_weights
+        weight = weight_bytes(site, option, float_type) / site.n_weights
+        read = act if precision.activation_bits is None else 1.0
+        dequantize = DEQUANTIZE_OPS if precision.weight_only else 0.0
+        if site.op == "linear":
+            return linear_work(rows, each, d_out, weight=weight, read=read, write=act, dequantize=dequantize)
+        return conv_work(
+            rows,
+            d_out,
+            each,
+            in_elements=operator.reads,
+            weight=weight,
+            read=read,
+            write=act,
+            dequantize=dequantize,
         )
-        if operator.site is None or operator.kind == "embedding":
-            return [moved + extra]
-        site, precision = self.graph.site(operator.site), parse_precision(option)
-        narrow = precision.activation_bits is not None
-        return [
-            replace(
-                moved,
-                ops=DEQUANTIZE_OPS * operator.weights if precision.weight_only else 0.0,
-                weight_bytes=weight_bytes(site, option, float_type),
-                read_bytes=operator.reads * (1.0 if narrow else act),
-            )
-            + extra
-        ]

@@ -1,8 +1,9 @@
 """Options that cannot be faster whatever the kernels: struck before anything is timed.
 
-Only weight-only options are judged: they leave the arithmetic in float, so all they can save is the reading
-of weights, and where arithmetic takes nearly all the time there is nothing to save. Whether a runtime has
-fast kernels for integer arithmetic is for timing to say.
+Only weight-only options are judged: where arithmetic takes nearly all the time there is no reading of weights
+to save. A runtime may quantize the activations of such a layer by itself and multiply integers (OpenVINO
+does), so its best case is arithmetic at the fastest type the device has; in an estimate the roofline's own
+price is the case. Whether a runtime has fast kernels for integer options is for timing to say.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def hopeless_options(
     options: Mapping[str, Sequence[str]],
     ties: Sequence[Sequence[str]],
     float_types: Sequence[str],
+    *,
+    estimated: bool = False,
 ) -> list[tuple[str, str, str]]:
     """Return (site, option, reason) of weight-only options that cannot pay.
 
@@ -42,6 +45,7 @@ def hopeless_options(
         options: legal options by site.
         ties: groups of sites that share their option.
         float_types: legal float types.
+        estimated: whether the roofline is itself the latency that is searched.
     """
     grouped = {s: tuple(tie) for tie in ties for s in tie}
     groups = dict.fromkeys(grouped.get(s, (s,)) for s in options)
@@ -52,7 +56,7 @@ def hopeless_options(
         for option in options[group[0]]:
             if not parse_precision(option).weight_only:
                 continue
-            cases = [_cases(roofline, group, option, t) for t in float_types]
+            cases = [_cases(roofline, group, option, t, estimated) for t in float_types]
             if all(best >= (1.0 - MARGIN) * worst for best, worst in cases):
                 best, worst = max(cases, key=lambda pair: pair[1])
                 reason = (
@@ -64,12 +68,16 @@ def hopeless_options(
     return found
 
 
-def _cases(roofline: Roofline, group: Sequence[str], option: str, float_type: str) -> tuple[float, float]:
+def _cases(
+    roofline: Roofline, group: Sequence[str], option: str, float_type: str, estimated: bool
+) -> tuple[float, float]:
     """Return (best case of the option, worst case of float) in milliseconds."""
     best = worst = 0.0
     for site in group:
         for operator in roofline.by_site[site]:
-            best += roofline.price(operator, option, float_type).ms
+            priced = roofline.price(operator, option, float_type)
+            fastest = 2e3 * priced.work.macs / max(roofline.device.peaks.values())
+            best += priced.ms if estimated else max(fastest, priced.memory_ms)
             real = roofline.price(operator, "fp", float_type)
             idle = real.ms - max(real.compute_ms, real.memory_ms)
             worst += real.compute_ms + MEMORY_SLACK * real.memory_ms + idle

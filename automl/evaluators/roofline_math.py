@@ -125,7 +125,7 @@ def conv_work(
     return Work(positions * n, dequantize * n, n * weight, in_elements * read, positions * c_out * write)
 
 
-def embedding_work(rows: float, width: int, *, weight: float, write: float) -> Work:
+def embedding_work(rows: float, width: float, *, weight: float, write: float) -> Work:
     """Return the work of a table look-up: only the rows that are asked for are read."""
     return Work(weight_bytes=rows * width * weight, write_bytes=rows * width * write)
 

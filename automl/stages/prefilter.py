@@ -55,7 +55,13 @@ def without_hopeless(
     if rows is None:
         device = device_named(config.estimate or CPU, cache, config.threads)
         roofline = Roofline(graph, device, batch=config.batch)
-        rows = hopeless_options(roofline, legality.options, legality.ties, legality.float_types)
+        rows = hopeless_options(
+            roofline,
+            legality.options,
+            legality.ties,
+            legality.float_types,
+            estimated=config.estimate is not None,
+        )
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"key": key, "struck": rows}))
     gone = {(site, option) for site, option, _ in rows}

@@ -104,7 +104,9 @@ def profile_model(request: ProfileRequest, cache: Path) -> ProfileData:
     else:
         executed, runtime = _execute(request, model, base)
     times = measured_times(traced.graph, executed, table)
-    rows = tuple(_row(priced, times.get(priced.operator.name)) for priced in table)
+    rows = tuple(
+        _row(roofline, priced, times.get(priced.operator.name), request.float_type) for priced in table
+    )
     return ProfileData(
         model=model.name,
         setting=_setting(request, model),
@@ -170,7 +172,7 @@ def measured_times(graph: ModelGraph, executed: list[NodeProfile], table: list[P
     return {name: ms for name, ms in found.items() if ms > 0}
 
 
-def _row(priced: Priced, measured: float | None) -> ProfileRow:
+def _row(roofline: Roofline, priced: Priced, measured: float | None, float_type: str) -> ProfileRow:
     operator = priced.operator
     return ProfileRow(
         name=operator.site or operator.name,
@@ -182,6 +184,7 @@ def _row(priced: Priced, measured: float | None) -> ProfileRow:
         bound=priced.bound,
         estimated_ms=priced.ms,
         measured_ms=measured,
+        turns_at_rows=roofline.turns_at_rows(operator, float_type),
     )
 
 

@@ -13,6 +13,7 @@ from automl.searchspaces.graph import ModelGraph
 from automl.searchspaces.graph import Site
 from automl.targets.devices import DEVICES
 from automl.targets.devices import Device
+from tests.evaluators.traced_nets import convolutions
 from tests.evaluators.traced_nets import decoder
 from tests.evaluators.traced_nets import encoder
 
@@ -86,6 +87,8 @@ def test_the_bound_changes_at_the_crossover():
         roofline = Roofline(layer(n), A100)
         return roofline.price(roofline.operators[0], "fp", "bf16").bound
 
+    one = Roofline(layer(1), A100)
+    assert one.turns_at_rows(one.operators[0], "bf16") == rows
     assert bound(int(rows) - 1) == "memory"
     assert bound(int(rows) + 2) == "compute"
 
@@ -155,3 +158,28 @@ def test_unknown_names_are_refused():
         roofline.site_ms("fc", "fp", "f16")
     with pytest.raises(SpaceError, match="unknown precision option 'w7'"):
         roofline.site_ms("fc", "w7")
+
+
+def test_only_matrix_layers_that_can_turn_have_a_turning_point():
+    roofline = Roofline(decoder()[1], A100)
+    turning = {o.name: roofline.turns_at_rows(o) for o in roofline.operators}
+    assert all(turning[o.name] is None for o in roofline.operators if o.kind != "linear")
+    thin = Roofline(layer(1, 4096, 8), A100)
+    assert thin.turns_at_rows(thin.operators[0], "bf16") is None
+    with pytest.raises(SpaceError, match="unknown float type"):
+        thin.turns_at_rows(thin.operators[0], "f16")
+
+
+@pytest.mark.parametrize("make", [convolutions, encoder, decoder])
+def test_work_is_what_the_counted_elements_take(make):
+    roofline = Roofline(make()[1], A100, batch=2)
+    for priced in roofline.table({}, "bf16"):
+        operator, work = priced.operator, priced.work
+        if operator.attention is not None or operator.kind in {"norm", "softmax"}:
+            continue
+        assert work.macs == operator.macs
+        assert work.read_bytes == pytest.approx(2 * (operator.reads + operator.operands))
+        assert work.write_bytes == pytest.approx(2 * operator.writes)
+        width = 4 if operator.kind == "embedding" else 2
+        assert work.weight_bytes == pytest.approx(width * operator.weights)
+        assert work.ops == pytest.approx(operator.ops)

@@ -11,11 +11,12 @@ from tests.evaluators.traced_nets import decoder
 
 ALL = ("fp", "w8", "w8a8", "w4g64")
 #: 10 operations a byte: a matrix layer in f32 is limited by arithmetic from 20 rows on.
-CPU = Device("cpu", "", {"f32": 1e11, "bf16": 2e12}, 1e13, 1e10)
+CPU = Device("cpu", "", {"f32": 1e11}, 1e13, 1e10)
+FAST = Device("cpu", "", {"f32": 1e11, "bf16": 2e12, "int8": 4e12}, 1e13, 1e10)
 
 
-def struck(rows, types=("f32",)):
-    found = hopeless_options(Roofline(layer(rows), CPU), {"fc": ALL}, (), types)
+def struck(rows, types=("f32",), *, device=CPU, estimated=False):
+    found = hopeless_options(Roofline(layer(rows), device), {"fc": ALL}, (), types, estimated=estimated)
     return [option for _, option, _ in found]
 
 
@@ -31,9 +32,17 @@ def test_integer_arithmetic_is_never_judged():
     assert found == []
 
 
+def test_a_runtime_may_multiply_integers_by_itself_where_the_device_is_faster_at_it():
+    assert struck(4096, device=FAST) == []
+
+
+def test_an_estimate_prices_the_option_itself():
+    assert struck(4096, device=FAST, estimated=True) == ["w8", "w4g64"]
+
+
 def test_an_option_that_pays_in_one_float_type_stays():
-    assert struck(2048) == ["w8", "w4g64"]
-    assert struck(2048, ("f32", "bf16")) == []
+    assert struck(2048, device=FAST, estimated=True) == ["w8", "w4g64"]
+    assert struck(2048, ("f32", "bf16"), device=FAST, estimated=True) == []
 
 
 @pytest.mark.parametrize("rows", [1, 20, 200, 2000, 20000])

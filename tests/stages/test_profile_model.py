@@ -31,11 +31,15 @@ def profiled(shared_cache, digits_data, tmp_path_factory):
     patch.undo()
 
 
-def test_every_layer_has_an_estimated_and_a_measured_time(profiled):
+def test_layers_have_an_estimated_time_and_a_measured_one_where_the_runtime_resolves_it(profiled):
     sites = [r for r in profiled.rows if r.site]
     assert len(sites) == 6
-    assert all(r.estimated_ms > 0 and r.measured_ms > 0 for r in sites)
-    assert profiled.fit.n == 6
+    assert all(r.estimated_ms > 0 for r in sites)
+    # The runtime counts whole microseconds, so the smallest layers may have none.
+    measured = [r.measured_ms for r in sites if r.measured_ms is not None]
+    assert measured
+    assert min(measured) > 0
+    assert profiled.fit is None or profiled.fit.n == len(measured)
     assert "openvino" in profiled.runtime
     assert profiled.device_measured
 
