@@ -17,6 +17,7 @@ from rich.console import Console
 from automl.cli.bench import bench
 from automl.cli.doctor import doctor
 from automl.cli.export import export
+from automl.cli.kernels import kernels
 from automl.cli.profile_model import profile
 from automl.cli.report import report
 from automl.cli.resume import resume
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for command in (search, sweep, resume, show, export, bench, profile, doctor, strategies, report):
     app.command()(command)
+app.add_typer(kernels)
 
 EXIT_BAD_INPUT = 2
 

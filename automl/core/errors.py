@@ -20,6 +20,7 @@ __all__ = [
     "DataError",
     "EvaluationError",
     "ExecutionError",
+    "KernelError",
     "LedgerError",
     "MissingExtraError",
     "ModelError",
@@ -61,6 +62,10 @@ class StrategyError(AutomlError, ValueError):
 
 class TargetError(AutomlError, RuntimeError):
     """A target cannot serve this machine or model."""
+
+
+class KernelError(AutomlError, ValueError):
+    """A kernel cannot serve these tensors, this device or this configuration."""
 
 
 class EvaluationError(AutomlError, RuntimeError):

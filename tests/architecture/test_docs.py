@@ -33,7 +33,8 @@ def commands():
     """Return the names of the commands."""
     from automl.cli.app import app
 
-    return {command.callback.__name__ for command in app.registered_commands}
+    groups = {group.typer_instance.info.name for group in app.registered_groups}
+    return {command.callback.__name__ for command in app.registered_commands} | groups
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

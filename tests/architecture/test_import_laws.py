@@ -44,7 +44,10 @@ LAWS: dict[str, Law] = {
         ("core", "transforms", "searchspaces.graph", "kernels"),
         ("ray", "optuna", "automl.evaluators", *_SEARCH),
     ),
-    "kernels": Law(("core.errors", "kernels"), ("ray", "optuna", "automl.targets", *_SEARCH)),
+    "kernels": Law(
+        ("core.errors", "kernels"),
+        ("ray", "optuna", "automl.targets", "automl.transforms", "automl.evaluators", *_SEARCH),
+    ),
     "targets": Law(
         ("core", "targets", "kernels", "transforms.plan", "transforms.precision", "searchspaces.graph"),
         ("ray", "optuna", "automl.evaluators", *_SEARCH),
@@ -171,6 +174,12 @@ def test_core_needs_numpy_alone(path):
         ("cli/app.py", "import typer", False),
         ("cli/app.py", "import click", True),
         ("core/x.py", "from ..engine import run_search", True),
+        ("kernels/a/op.py", "from automl.core.errors import KernelError", False),
+        ("kernels/a/op.py", "from automl.core.rng import child", True),
+        ("kernels/a/op.py", "def f():\n    import triton", True),
+        ("kernels/dispatch.py", "import triton", True),
+        ("kernels/a/triton_impl.py", "import triton.language as tl", False),
+        ("kernels/a/cpu_impl.py", "from automl.transforms.plan import SitePlan", True),
         ("newroom/x.py", "import os", True),
     ],
 )

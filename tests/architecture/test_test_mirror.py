@@ -20,6 +20,7 @@ CONTRACTS = {
     "__init__.py",
     "evaluators/base.py",
     "execution/base.py",
+    "kernels/builds.py",
     "strategies/base.py",
     "targets/base.py",
     "transforms/plan.py",

@@ -1,0 +1,123 @@
+"""``automl kernels``: which kernels there are, whether they are right, what they compile to, how fast."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from automl.cli.usage import Commands
+
+__all__ = ["kernels"]
+
+kernels = typer.Typer(
+    name="kernels", cls=Commands, help="Low-bit kernels: list, check, compile, bench.", no_args_is_help=True
+)
+
+EXIT_FAILED = 1
+
+_Names = Annotated[list[str] | None, typer.Argument(metavar="[KERNEL]...", help="kernels; all when absent")]
+_Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
+
+
+def _print(rows: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "rows": rows}))
+        return
+    table = Table()
+    for title in rows[0] if rows else ("nothing",):
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*(escape(f"{v:.3g}" if isinstance(v, float) else str(v)) for v in row.values()))
+    Console().print(table)
+
+
+@kernels.command("list")
+def list_kernels(as_json: _Json = False) -> None:
+    """List the kernels with their implementations and what serves them on a CPU.
+
+    Example: [bold]automl kernels list[/]
+    """
+    from automl.kernels import table
+
+    rows = []
+    for name in table.KERNELS:
+        spec = table.spec(name)
+        rows.append(
+            {
+                "kernel": name,
+                "summary": spec.summary,
+                "implementations": ", ".join(spec.implementations),
+                "cpu": spec.cpu,
+            }
+        )
+    _print(rows, as_json)
+
+
+@kernels.command("check")
+def check(names: _Names = None, as_json: _Json = False) -> None:
+    """Compare every implementation with its exact reference; exit code 1 when a case fails.
+
+    Without a GPU, TRITON_INTERPRET=1 checks the Triton kernels in Triton's interpreter.
+
+    Example: [bold]TRITON_INTERPRET=1 automl kernels check w8a8_linear[/]
+    """
+    from automl.kernels.checking import check_kernels
+
+    rows = [asdict(row) for row in check_kernels(names or ())]
+    _print(rows, as_json)
+    if any(row["failed"] for row in rows):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@kernels.command("compile")
+def compile_all(
+    names: _Names = None,
+    arch: Annotated[
+        list[str] | None, typer.Option("--arch", help="sm_80, sm_90, sm_100, gfx942; all when absent")
+    ] = None,
+    config: Annotated[str, typer.Option(help="only configurations whose name begins with this")] = "",
+    as_json: _Json = False,
+) -> None:
+    """Compile the shipped configurations without a GPU and read the binaries; exit code 1 on a fault.
+
+    A fault is a spilled register, more shared memory than the device has, or missing matrix instructions or
+    16-byte loads where the kernel needs them.
+
+    Example: [bold]automl kernels compile w8a8_linear --arch sm_90[/]
+    """
+    from automl.kernels.compilation.compiled import compile_kernels
+
+    found = list(compile_kernels(names or (), arch or (), config))
+    _print([{**asdict(row), "faults": "; ".join(wrong)} for row, wrong in found], as_json)
+    if any(wrong for _, wrong in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@kernels.command("bench")
+def bench_kernels(
+    rounds: Annotated[int, typer.Option(min=4, help="turns of every call")] = 50, as_json: _Json = False
+) -> None:
+    """Time the dense products on this CPU next to float and to the calls they wrap, in turns.
+
+    Example: [bold]automl kernels bench --rounds 20[/]
+    """
+    from automl.kernels.cpu_contenders import BASELINE
+    from automl.kernels.cpu_contenders import SHAPES
+    from automl.kernels.cpu_contenders import contenders
+    from automl.kernels.interleaved import interleave
+
+    rows: list[dict[str, object]] = []
+    for shape in SHAPES:
+        found = interleave(contenders(shape), time.perf_counter, rounds=rounds)
+        base = found[BASELINE].median_ms
+        for name, spread in found.items():
+            ratio = base / spread.median_ms
+            rows.append({"m,k,n": str(shape), "call": name, **asdict(spread), "times_f32": ratio})
+    _print(rows, as_json)

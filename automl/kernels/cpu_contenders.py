@@ -1,0 +1,96 @@
+"""The dense products on the CPU next to the calls that they wrap and to float, for one shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from automl.kernels.quantize_rows.cpu_impl import run as quantize_rows
+from automl.kernels.w4a8_linear.cpu_impl import pack as pack_w4a8
+from automl.kernels.w4a8_linear.scales_math import pack_signed
+from automl.kernels.w8a8_linear.cpu_impl import pack as pack_w8a8
+from automl.kernels.weight_only.cpu_impl import pack as pack_weight
+from automl.kernels.weight_only.formats_math import pack_nibbles
+from automl.kernels.weight_only.weight import Weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BASELINE", "SHAPES", "WRAPPED", "contenders"]
+
+#: (m, k, n): one token, a short prompt, an image of a vision transformer, a square.
+SHAPES = ((1, 2048, 2048), (16, 768, 3072), (197, 768, 3072), (1024, 1024, 1024))
+
+BASELINE = "f32 F.linear"
+
+#: Our call -> the bare call that it wraps.
+WRAPPED = {
+    "w8a8 static": "bare onednn qlinear",
+    "w4a16 g64": "bare int4pack",
+    "w8a16": "bare int8pack",
+}
+_GROUP = 64
+
+
+def contenders(shape: tuple[int, int, int], seed: int = 0) -> dict[str, Callable[[], object]]:
+    """Return name -> call for products of (m, k) inputs with (n, k) weights, weights packed beforehand.
+
+    A bare packed call is there only for as many rows as the kernel itself sends to it.
+    """
+    m, k, n = shape
+    g = torch.Generator().manual_seed(seed)
+    x, w = torch.randn(m, k, generator=g), torch.randn(n, k, generator=g).mul_(0.02)
+    half_x, half_w = x.bfloat16(), w.bfloat16()
+    linear = torch.nn.functional.linear
+    calls: dict[str, Callable[[], object]] = {
+        BASELINE: lambda: linear(x, w),
+        "bf16 F.linear": lambda: linear(half_x, half_w),
+    }
+    return {**calls, **_int8(x, w), **_weight_only(half_x, g, n)}
+
+
+def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
+    codes, w_scale = quantize_rows(w, "int8", "row", None)
+    packed = pack_w8a8(codes, w_scale, None)
+    x_codes, x_scale = quantize_rows(x, "int8", "tensor", None)
+    step = float(x_scale)
+    nibbles = pack_signed((w / w.abs().amax(dim=1, keepdim=True) * 7).round())
+    packed_w4 = pack_w4a8(nibbles, (w.abs().amax(dim=1, keepdim=True) / 7), None, inner=w.shape[1])
+    bare = torch.ops.onednn.qlinear_pointwise.default
+    none: list[float | None] = []
+
+    def dynamic_row() -> object:
+        return packed.rows(*quantize_rows(x, "int8", "row", None))
+
+    def dynamic_tensor() -> object:
+        now, scale = quantize_rows(x, "int8", "tensor", None)
+        return packed.static(now, float(scale))
+
+    def bare_qlinear() -> object:
+        parts = (packed.weight, packed.scale, packed.zero)
+        return bare(x_codes, step, 0, *parts, None, 1.0, 0, torch.float32, "none", none, "none")
+
+    return {
+        "bare onednn qlinear": bare_qlinear,
+        "w8a8 static": lambda: packed.static(x_codes, step),
+        "w8a8 dynamic per tensor": dynamic_tensor,
+        "w8a8 dynamic per row": dynamic_row,
+        "w4a8 static": lambda: packed_w4.static(x_codes, step),
+    }
+
+
+def _weight_only(x: torch.Tensor, g: torch.Generator, n: int) -> dict[str, Callable[[], object]]:
+    (m, k), calls = x.shape, {}
+    four = torch.randint(0, 16, (n, k), generator=g)
+    scale = torch.rand(n, k // _GROUP, generator=g).div_(64)
+    w4 = pack_weight(Weight(4, pack_nibbles(four), scale, None, None, _GROUP, k), rows=m)
+    eight = torch.randint(-127, 128, (n, k), generator=g).to(torch.int8)
+    w8 = pack_weight(Weight(8, eight, torch.rand(n, 1, generator=g).div_(64), None, None, k, k), rows=m)
+    calls["w4a16 g64"] = lambda: w4(x)
+    calls["w8a16"] = lambda: w8(x)
+    if not w4.reason:
+        calls["bare int4pack"] = lambda: torch._weight_int4pack_mm_for_cpu(x, w4.packed, _GROUP, w4.steps)
+    if not w8.reason:
+        calls["bare int8pack"] = lambda: torch._weight_int8pack_mm(x, w8.packed, w8.steps)
+    return calls

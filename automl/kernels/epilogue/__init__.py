@@ -1,0 +1,1 @@
+"""What every linear kernel does to its accumulators: ``activation(product + bias + residual)``."""

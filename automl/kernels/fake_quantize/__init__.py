@@ -1,0 +1,1 @@
+"""Quantize-dequantize in one pass, with a straight-through gradient."""

@@ -1,0 +1,72 @@
+"""Launch shapes of matrix kernels by class of problem: a fixed table, never tuned behind a search's back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from automl.core.errors import KernelError
+
+__all__ = ["DECODE_ROWS", "SHAPE_CLASSES", "LaunchConfig", "LaunchTable", "shape_class"]
+
+#: ``decode``: a few tokens, bound by the weight's bytes; ``prefill``: many; ``conv``: a convolution as GEMM,
+#: with many rows and few columns.
+SHAPE_CLASSES = ("decode", "prefill", "conv")
+
+#: One tensor-core tile holds 16 rows, so up to there the rows are free.
+DECODE_ROWS = 16
+
+
+#: A product with this many times more rows than columns looks like a convolution's.
+_CONV_RATIO = 8
+
+
+def shape_class(rows: int, columns: int) -> str:
+    """Return the class of a product with ``rows`` rows of input and ``columns`` output channels."""
+    if rows <= DECODE_ROWS:
+        return "decode"
+    return "conv" if rows >= _CONV_RATIO * columns else "prefill"
+
+
+@dataclass(frozen=True)
+class LaunchConfig:
+    """Tile and pipeline of one kernel.
+
+    Args:
+        block_m: rows of input of one program.
+        block_n: output channels of one program.
+        block_k: inner length of one step.
+        warps: warps of one program.
+        stages: software-pipeline stages.
+    """
+
+    block_m: int
+    block_n: int
+    block_k: int
+    warps: int = 4
+    stages: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("block_m", "block_n", "block_k", "warps"):
+            value = getattr(self, name)
+            if value < 1 or value & (value - 1):
+                raise KernelError(f"launch {name}={value}: Triton takes powers of two; use 16, 32, 64 or 128")
+        if self.stages < 1:
+            raise KernelError(f"launch stages={self.stages}: at least one stage is needed; use 2 to 4")
+
+
+@dataclass(frozen=True)
+class LaunchTable:
+    """One configuration per shape class; the deterministic default of a kernel."""
+
+    decode: LaunchConfig
+    prefill: LaunchConfig
+    conv: LaunchConfig
+
+    def pick(self, rows: int, columns: int) -> LaunchConfig:
+        """Return the configuration for ``rows`` rows of input and ``columns`` output channels."""
+        found: LaunchConfig = getattr(self, shape_class(rows, columns))
+        return found
+
+    def items(self) -> tuple[tuple[str, LaunchConfig], ...]:
+        """Return (shape class, configuration) in the order of ``SHAPE_CLASSES``."""
+        return tuple((name, getattr(self, name)) for name in SHAPE_CLASSES)

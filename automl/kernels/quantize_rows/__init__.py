@@ -1,0 +1,1 @@
+"""Dynamic or static symmetric quantization of activations, per row or per tensor."""

@@ -1,0 +1,1 @@
+"""Float activations times 4-bit weights with a scale per group of inputs."""

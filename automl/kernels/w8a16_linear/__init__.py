@@ -1,0 +1,1 @@
+"""Float activations times 8-bit weights with a scale per group of inputs."""

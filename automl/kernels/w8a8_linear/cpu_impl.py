@@ -1,0 +1,175 @@
+"""``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["PackedW8A8", "pack", "run"]
+
+_POST_OPS = {"none": "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
+_NO_ARGUMENTS: list[float | None] = []
+
+
+@dataclass(frozen=True)
+class PackedW8A8:
+    """A weight in oneDNN's blocked layout; packing costs milliseconds, so it is done once.
+
+    Args:
+        weight: packed codes.
+        scale: (n,) float32.
+        zero: (n,) int32 zeros.
+        bias: (n,) float32, or None.
+        activation: fused activation.
+        out_dtype: type of the result.
+    """
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+    zero: torch.Tensor
+    bias: torch.Tensor | None
+    activation: str
+    out_dtype: torch.dtype
+
+    def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
+        """Return the product of codes that share one scale: a single oneDNN call.
+
+        Args:
+            x: (m, k) int8.
+            x_scale: step of the codes.
+        """
+        y: torch.Tensor = _POINTWISE(
+            x,
+            x_scale,
+            0,
+            self.weight,
+            self.scale,
+            self.zero,
+            self.bias,
+            1.0,
+            0,
+            self.out_dtype,
+            _POST_OPS[self.activation],
+            _NO_ARGUMENTS,
+            "none",
+        )
+        return y
+
+    def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
+        """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
+        y: torch.Tensor = _BINARY(
+            x,
+            x_scale,
+            0,
+            self.weight,
+            self.scale,
+            self.zero,
+            residual,
+            self.bias,
+            1.0,
+            0,
+            self.out_dtype,
+            1.0,
+            0,
+            "add",
+            1.0,
+            self.activation,
+            _NO_ARGUMENTS,
+            "none",
+        )
+        return y
+
+    def rows(
+        self, x: torch.Tensor, x_scale: torch.Tensor, residual: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the product of codes with a scale per row; oneDNN takes one scale, so rows are scaled after.
+
+        Args:
+            x: (m, k) int8.
+            x_scale: (m,) float32.
+            residual: (m, n), any float type.
+        """
+        y: torch.Tensor = _POINTWISE(
+            x,
+            1.0,
+            0,
+            self.weight,
+            self.scale,
+            self.zero,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            _NO_ARGUMENTS,
+            "",
+        )
+        by_row = x_scale.unsqueeze(-1)
+        y = y.mul_(by_row) if self.bias is None else torch.addcmul(self.bias, y, by_row, out=y)
+        if residual is not None:
+            y += residual
+        return _activate_(y, self.activation).to(self.out_dtype)
+
+
+_POINTWISE = torch.ops.onednn.qlinear_pointwise.default
+_BINARY = torch.ops.onednn.qlinear_pointwise.binary
+
+
+def _activate_(y: torch.Tensor, activation: str) -> torch.Tensor:
+    if activation == "relu":
+        return y.relu_()
+    if activation == "gelu":
+        return torch.nn.functional.gelu(y)
+    return torch.nn.functional.silu(y, inplace=True) if activation == "silu" else y
+
+
+def pack(
+    w: torch.Tensor,
+    w_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+    *,
+    activation: str = "none",
+    out_dtype: torch.dtype = torch.float32,
+) -> PackedW8A8:
+    """Return the weight ready for any number of products.
+
+    Args:
+        w: (n, k) int8 codes.
+        w_scale: (n,) steps.
+        bias: (n,) or None.
+        activation: one of ``automl.kernels.checks.ACTIVATIONS``.
+        out_dtype: float32, float16 or bfloat16.
+    """
+    return PackedW8A8(
+        torch.ops.onednn.qlinear_prepack(w.contiguous(), None),
+        w_scale.float().contiguous(),
+        torch.zeros(w.shape[0], dtype=torch.int32),
+        None if bias is None else bias.float().contiguous(),
+        activation,
+        out_dtype,
+    )
+
+
+def run(
+    x: torch.Tensor,
+    x_scale: torch.Tensor,
+    w: torch.Tensor,
+    w_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    activation: str,
+    out_dtype: torch.dtype,
+) -> torch.Tensor:
+    """Return (m, n) of ``out_dtype``; packs the weight every time, so modules call ``pack`` once instead."""
+    if x.shape[0] == 0:
+        return torch.empty((0, w.shape[0]), dtype=out_dtype)
+    packed = pack(w, w_scale, bias, activation=activation, out_dtype=out_dtype)
+    x = x.contiguous()
+    if x_scale.dim():
+        return packed.rows(x, x_scale, residual)
+    if residual is None:
+        return packed.static(x, float(x_scale))
+    if activation in {"none", "relu"} and residual.dtype == out_dtype == torch.float32:
+        return packed.added(x, float(x_scale), residual.contiguous())
+    return packed.rows(x, x_scale.expand(x.shape[0]), residual)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from automl.cli.app import app
+from automl.core.errors import KernelError
+from automl.kernels import table
+
+
+def _run(*arguments: str):
+    return CliRunner().invoke(app, ["kernels", *arguments])
+
+
+def test_the_list_names_every_kernel_with_its_cpu_path():
+    rows = json.loads(_run("list", "--json").stdout)["rows"]
+    assert [r["kernel"] for r in rows] == list(table.KERNELS)
+    assert all(r["summary"] and r["cpu"] for r in rows)
+    assert "w8a8_linear" in _run("list").stdout
+
+
+def test_check_prints_one_row_a_kernel_and_implementation():
+    done = _run("check", "quantize_rows", "--json")
+    assert done.exit_code == 0
+    rows = json.loads(done.stdout)["rows"]
+    assert [r["implementation"] for r in rows] == ["cpu", "triton"]
+    assert rows[0]["cases"] > 50
+    assert rows[0]["failed"] == 0
+    assert {"kernel", "implementation", "cases", "failed"} <= set(rows[0])
+
+
+def test_a_failed_case_is_exit_code_1(monkeypatch):
+    from automl.kernels import checking
+
+    monkeypatch.setattr(checking, "run_case", lambda *_: "result 0 differs")
+    done = _run("check", "quantize_rows", "--json")
+    assert done.exit_code == 1
+    assert "differs" in json.loads(done.stdout)["rows"][0]["reason"]
+
+
+def test_compile_prints_the_columns_and_fails_on_a_fault(monkeypatch):
+    from automl.kernels.compilation import compiled
+
+    row = compiled.CompiledRow("demo", "decode", "sm_80", 64, 3, 1024, "int8", 4, 2, 0.5)
+    monkeypatch.setattr(compiled, "compile_kernels", lambda *_: iter([(row, ["3 spills"])]))
+    done = _run("compile", "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)["rows"][0]
+    columns = {"kernel", "config", "arch", "registers", "spills", "shared_bytes", "tensor_core", "faults"}
+    assert columns <= set(found)
+
+
+def test_bench_prints_medians_and_ratios(monkeypatch):
+    from automl.kernels import cpu_contenders
+
+    monkeypatch.setattr(cpu_contenders, "SHAPES", ((1, 64, 32),))
+    rows = json.loads(_run("bench", "--rounds", "4", "--json").stdout)["rows"]
+    assert rows[0]["call"] == cpu_contenders.BASELINE
+    assert rows[0]["times_f32"] == 1.0
+    assert all(r["median_ms"] > 0 for r in rows)
+
+
+def test_an_unknown_kernel_is_refused():
+    done = _run("check", "w8a8")
+    assert isinstance(done.exception, KernelError)
+    with pytest.raises(KernelError, match="did you mean 'w8a8_linear'"):
+        raise done.exception

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from automl.core.errors import KernelError
+from automl.kernels import checking
+from automl.kernels import table
+from automl.kernels.checking import check_kernels
+
+
+def test_every_implementation_gets_a_row():
+    rows = list(check_kernels(["w8a8_linear"]))
+    assert [(r.implementation, r.failed) for r in rows] == [("cpu", 0), ("triton", 0)]
+    assert all(r.cases > 50 for r in rows)
+
+
+def test_a_wrong_result_is_counted_and_located(monkeypatch):
+    right = table.implementation
+
+    def wrong(name, which):
+        run = right(name, which)
+        return run if which == "reference" else lambda **arguments: run(**arguments) + 1
+
+    monkeypatch.setattr(checking.table, "implementation", wrong)
+    (row, _) = check_kernels(["w8a8_linear"])
+    # The empty batch has nothing that could be wrong.
+    assert row.failed > row.cases - 5
+    assert "expected" in row.reason
+
+
+def test_what_cannot_run_here_says_why(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    (_, row) = check_kernels(["quantize_rows"])
+    assert (row.implementation, row.cases) == ("triton", 0)
+    assert "needs a CUDA or ROCm device" in row.reason
+
+
+def test_an_unknown_kernel_is_refused():
+    with pytest.raises(KernelError, match="did you mean 'w8a8_linear'"):
+        list(check_kernels(["w8a8"]))

@@ -1,0 +1,106 @@
+"""The cases see planted faults: the source of a kernel is changed in one place, and its cases must fail."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from automl.kernels import table
+from automl.kernels.cases import mismatch
+from tests.kernels.support import fenced
+from tests.kernels.support import guarded_outputs
+
+_MUTATIONS = {
+    "a dropped mask of the store": (
+        "w8a8_linear",
+        "epilogue.triton_impl",
+        "value.to(y_ptr.dtype.element_ty), mask=inside)",
+        "value.to(y_ptr.dtype.element_ty))",
+    ),
+    "a dropped mask of a load": (
+        "quantize_rows",
+        "quantize_rows.triton_impl",
+        "stride_column, mask=lane < columns, other=0.0)",
+        "stride_column)",
+    ),
+    "a wrong group index": (
+        "w4a16_linear",
+        "weight_only.triton_impl",
+        "start // group)",
+        "start // group + 1)",
+    ),
+    "a lost zero point": (
+        "w4a16_linear",
+        "weight_only.triton_impl",
+        "HAS_ZERO=weight.zero is not None",
+        "HAS_ZERO=False",
+    ),
+    "a neighbour left beside its nibble": (
+        "w4a8_linear",
+        "w4a8_linear.triton_impl",
+        "<< shifts) >> 24) & -16",
+        "<< shifts) >> 24)",
+    ),
+}
+
+
+@pytest.fixture
+def mutant(tmp_path, monkeypatch):
+    """Return a function that imports a changed copy of one module and reloads the kernel on top of it."""
+    changed: list[str] = []
+
+    def build(kernel: str, part: str, before: str, after: str):
+        name = f"automl.kernels.{part}"
+        source = Path(importlib.import_module(name).__file__).read_text()
+        assert source.count(before) >= 1, f"{part} no longer holds {before!r}"
+        file = tmp_path / "mutant.py"
+        file.write_text(source.replace(before, after))
+        module_spec = importlib.util.spec_from_file_location(name, file)
+        module = importlib.util.module_from_spec(module_spec)
+        module_spec.loader.exec_module(module)
+        monkeypatch.setitem(sys.modules, name, module)
+        parent, _, leaf = name.rpartition(".")
+        monkeypatch.setattr(sys.modules[parent], leaf, module)
+        own = f"automl.kernels.{kernel}.triton_impl"
+        if own == name:
+            return module.run
+        importlib.import_module(own)
+        changed.append(own)
+        return importlib.reload(sys.modules[own]).run
+
+    yield build
+    monkeypatch.undo()
+    for own in changed:
+        importlib.reload(sys.modules[own])
+
+
+def _failures(kernel: str, run) -> int:
+    """Return how many of the first awkward cases the implementation fails."""
+    reference, failed = table.implementation(kernel, "reference"), 0
+    for case in table.cases(kernel)[:28]:
+        if table.refusal(kernel, "triton", case.arguments) is not None:
+            continue
+        tensors = {n: fenced(v) for n, v in case.arguments.items() if n in {"x", "w", "codes"}}
+        arguments = {**case.arguments, **tensors}
+        try:
+            with guarded_outputs():
+                result = run(**arguments)
+            failed += mismatch(result, reference(**arguments), case.bound_of("triton")) is not None
+        except AssertionError:
+            failed += 1
+    return failed
+
+
+@pytest.mark.parametrize("mutation", _MUTATIONS)
+def test_a_planted_fault_fails_the_cases(mutation, mutant):
+    kernel, part, before, after = _MUTATIONS[mutation]
+    assert _failures(kernel, mutant(kernel, part, before, after)) > 0
+
+
+@pytest.mark.parametrize("kernel", sorted({kernel for kernel, *_ in _MUTATIONS.values()}))
+def test_the_kernels_as_they_are_pass_the_same_cases(kernel):
+    assert _failures(kernel, table.implementation(kernel, "triton")) == 0

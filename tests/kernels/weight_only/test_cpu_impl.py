@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from automl.kernels.weight_only.cases import make_arguments
+from automl.kernels.weight_only.cpu_impl import PACKED_ROWS
+from automl.kernels.weight_only.cpu_impl import pack
+from automl.kernels.weight_only.cpu_impl import packed_obstacle
+from automl.kernels.weight_only.reference import dequantize
+from automl.kernels.weight_only.weight import Weight
+
+
+def _weight(bits: int, kind: str, inner: int = 128, columns: int = 32, group: int = 64) -> Weight:
+    a = make_arguments(bits, (1, inner, columns, group), kind, seed=1)
+    return Weight(bits, a["codes"], a["scale"], a["zero"], a["table"], group, inner)
+
+
+@pytest.mark.parametrize(
+    ("weight", "rows", "words"),
+    [
+        (_weight(4, "symmetric"), PACKED_ROWS + 1, "slower than a bfloat16 one"),
+        (_weight(4, "nf4"), 1, "levels from a table"),
+        (_weight(4, "symmetric", columns=24), 1, "n=24, k=128: the packed product takes multiples"),
+        (_weight(4, "symmetric", group=16), 1, "group=16"),
+        (_weight(4, "symmetric", inner=96), 1, "group=64, k=96"),
+        (_weight(8, "asymmetric", group=128), 1, "int8 codes with one scale a channel"),
+        (_weight(8, "symmetric"), 1, "int8 codes with one scale a channel"),
+    ],
+)
+def test_what_is_not_packed_says_why_and_is_right_all_the_same(weight, rows, words):
+    packed = pack(weight, rows=rows)
+    assert words in packed.reason
+    assert packed.packed is None
+    x = torch.randn(rows, weight.inner, generator=torch.Generator().manual_seed(0)).bfloat16()
+    wanted = x.double() @ dequantize(weight).t()
+    assert torch.allclose(packed(x).double(), wanted, atol=0.02 * float(wanted.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "group"), [(4, "symmetric", 64), (4, "asymmetric", 32), (8, "symmetric", 128)]
+)
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_a_packed_weight_takes_any_number_of_rows_and_a_bias(bits, kind, group, rows):
+    weight = _weight(bits, kind, group=group)
+    assert packed_obstacle(weight, 1) is None
+    bias = torch.arange(32.0)
+    packed = pack(weight, bias, rows=1)
+    assert packed.dense is None
+    x = torch.randn(rows, 128, generator=torch.Generator().manual_seed(rows)).bfloat16()
+    wanted = x.double() @ dequantize(weight).t() + bias
+    size = x.double().abs() @ (dequantize(weight).abs().t() + 8 * weight.scale.double().mean())
+    assert ((packed(x).double() - wanted).abs() <= size * 2.0**-7 + 0.25).all()
+
+
+def test_a_frozen_value_is_what_modules_keep():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        pack(_weight(4, "symmetric"), rows=1).group = 3
