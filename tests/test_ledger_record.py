@@ -131,3 +131,26 @@ def test_without_the_list_of_dimensions_a_compact_ledger_says_so():
     with pytest.raises(LedgerError, match="does not say what its letters mean"):
         RecordForm.stored(COMPACT_SCHEMA, {})
     assert RecordForm.stored(SCHEMA, {}) == RecordForm()
+
+
+def test_a_list_of_dimensions_in_another_order_is_noticed(tmp_path):
+    path = tmp_path / "l.journal"
+    write(path, LARGE, trials_of(LARGE, 2))
+    lines = path.read_text().splitlines(keepends=True)
+    (at,) = [i for i, line in enumerate(lines) if "automl_dimensions" in line and "op_code" in line]
+    entry = json.loads(lines[at])
+    dimensions = entry["user_attr"]["automl_dimensions"]
+    entry["user_attr"]["automl_dimensions"] = [dimensions[1], dimensions[0], *dimensions[2:]]
+    lines[at] = json.dumps(entry) + "\n"
+    path.write_text("".join(lines))
+    with pytest.raises(LedgerError, match="trial 0 of the ledger is damaged"):
+        read_ledger(path)
+
+
+def test_letters_are_read_whatever_the_order_of_the_dimensions(tmp_path):
+    space = SearchSpace(tuple(reversed(LARGE.dimensions)))
+    trials = trials_of(space, 3)
+    write(tmp_path / "l.journal", space, trials)
+    seen = read_ledger(tmp_path / "l.journal").trials
+    assert list(seen) == trials
+    assert [t.candidate.digest for t in seen] == [t.candidate.digest for t in trials]

@@ -7,6 +7,7 @@ import pytest
 
 from automl.core.errors import LedgerError
 from automl.ledger_storage import check_storage
+from automl.ledger_storage import is_server
 from automl.ledger_storage import location
 from automl.ledger_storage import open_storage
 from automl.ledger_storage import public
@@ -58,3 +59,9 @@ def test_what_optuna_does_not_understand_is_not_quoted():
     with pytest.raises(LedgerError, match="is not understood") as caught:
         open_storage("postgresql://user:hunter2")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_is_waited_for_and_a_file_is_not(tmp_path):
+    assert is_server("postgresql+psycopg://me@host/db")
+    assert not is_server("sqlite:////x/y.db")
+    assert not is_server(tmp_path / "ledger.journal")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayActorError
 from ray.exceptions import RayError
 from ray.exceptions import RaySystemError
@@ -79,8 +80,9 @@ class RayExecutor(WorkerPool):
 
     Args:
         workers: number of actors.
-        address: address of a running cluster, ``auto`` for the one of this machine; None starts Ray here and
-            stops it at ``close``. A runtime that is already connected is used and left running.
+        address: address of a running cluster, ``auto`` for the one of this machine; None starts Ray here,
+            reachable from this machine alone and without dashboard, and stops it at ``close``. A runtime that
+            is already connected is used and left running.
         timeout_s: seconds after which a job fails and its actor is replaced; None for no limit.
         oversubscribe: allow more workers than this machine has processors when Ray is started here.
         resources: what each worker reserves and how much memory it may take; one processor when None.
@@ -127,9 +129,15 @@ class RayExecutor(WorkerPool):
         if self._address:
             probe_cluster(self._address)
         os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
+        # Ray takes the address of the network for its own unless it believes that it can form no cluster; its
+        # ports run any code that is sent to them.
+        cluster, ray_constants.ENABLE_RAY_CLUSTER = (
+            ray_constants.ENABLE_RAY_CLUSTER,
+            self._address is not None,
+        )
         try:
             ray.init(
-                # Without "local" Ray joins any runtime that another user of the machine left running.
+                # Without an address Ray would join whatever cluster runs here or the environment names.
                 address=self._address or "local",
                 num_cpus=None if self._address else math.ceil(self.workers * self._resources.cpus),
                 resources=None if self._address else self._own_resources(),
@@ -143,6 +151,8 @@ class RayExecutor(WorkerPool):
             raise ExecutionError(
                 f"cannot start or reach {where}: {failure_text(error)}; check the address, or leave Ray out"
             ) from error
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = cluster
         self._owns_runtime = True
 
     def _own_resources(self) -> dict[str, float]:

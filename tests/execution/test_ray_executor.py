@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 import numpy as np
+import psutil
 import pytest
 import ray
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.ray
 
 def start_runtime():
     ray.init(
-        address="local",
+        "local",
         num_cpus=2,
         resources={"fast": 1.0, "timing": 1.0},
         include_dashboard=False,
@@ -147,6 +148,27 @@ def test_a_job_over_its_memory_fails_and_the_rest_goes_on():
 def test_more_workers_than_processors_are_refused():
     with pytest.raises(ConfigError, match="does not fit this machine"):
         RayExecutor(100_000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback is the default of Ray itself")
+def test_what_is_started_here_joins_no_other_cluster_and_listens_on_the_loopback_network_alone(monkeypatch):
+    ray.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    executor = RayExecutor(1)
+    executor.start(build_state, act)
+    executor.submit(Job("0", {"add": 1}))
+    assert next(executor.completions()).value == 1
+    listening = {
+        (process.name(), connection.laddr.ip)
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    executor.close()
+    monkeypatch.delenv("RAY_ADDRESS")
+    start_runtime()
+    assert {name for name, _ in listening} >= {"gcs_server", "raylet"}
+    assert [e for e in listening if not e[1].removeprefix("::ffff:").startswith("127.")] == []
 
 
 def test_unreachable_cluster_is_one_sentence():
