@@ -46,7 +46,7 @@ def list_kernels(as_json: _Json = False) -> None:
     """
     from automl.kernels import table
 
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in table.KERNELS:
         spec = table.spec(name)
         rows.append(

@@ -33,7 +33,9 @@ def output_bound(absolute: float, out_dtype: torch.dtype, implementation: str) -
     Triton's interpreter cuts float32 to bfloat16 where devices round, so there it is a whole step.
     """
     cuts = implementation == "triton" and out_dtype == torch.bfloat16
-    return Bound(absolute, (1.0 if cuts else 0.5) * torch.finfo(out_dtype).eps)
+    step, kind = 1.0 if cuts else 0.5, torch.finfo(out_dtype)
+    # Below the smallest normal number steps no longer shrink with the number.
+    return Bound(absolute + step * kind.tiny * kind.eps, step * kind.eps)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -81,7 +82,8 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
 
 
 def _weight_only(x: torch.Tensor, g: torch.Generator, n: int) -> dict[str, Callable[[], object]]:
-    (m, k), calls = x.shape, {}
+    m, k = x.shape
+    calls: dict[str, Callable[[], object]] = {}
     four = torch.randint(0, 16, (n, k), generator=g)
     scale = torch.rand(n, k // _GROUP, generator=g).div_(64)
     w4 = pack_weight(Weight(4, pack_nibbles(four), scale, None, None, _GROUP, k), rows=m)
@@ -89,8 +91,10 @@ def _weight_only(x: torch.Tensor, g: torch.Generator, n: int) -> dict[str, Calla
     w8 = pack_weight(Weight(8, eight, torch.rand(n, 1, generator=g).div_(64), None, None, k, k), rows=m)
     calls["w4a16 g64"] = lambda: w4(x)
     calls["w8a16"] = lambda: w8(x)
-    if not w4.reason:
-        calls["bare int4pack"] = lambda: torch._weight_int4pack_mm_for_cpu(x, w4.packed, _GROUP, w4.steps)
-    if not w8.reason:
-        calls["bare int8pack"] = lambda: torch._weight_int8pack_mm(x, w8.packed, w8.steps)
+    four_codes, four_steps = w4.packed, w4.steps
+    if four_codes is not None and four_steps is not None:
+        calls["bare int4pack"] = partial(torch._weight_int4pack_mm_for_cpu, x, four_codes, _GROUP, four_steps)
+    eight_codes, eight_steps = w8.packed, w8.steps
+    if eight_codes is not None and eight_steps is not None:
+        calls["bare int8pack"] = partial(torch._weight_int8pack_mm, x, eight_codes, eight_steps)
     return calls

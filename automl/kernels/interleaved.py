@@ -53,8 +53,12 @@ def interleave(
         once_ms = (clock() - start) * 1e3
         repeats[name] = max(1, int(round_ms / max(once_ms, 1e-3)))
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
+    names = list(calls)
+    for turn in range(rounds):
+        # Another call begins each round, so that none always follows one that shares its operands.
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            call = calls[name]
             # The first call of a turn finds the caches full of its neighbour's operands.
             call()
             start = clock()

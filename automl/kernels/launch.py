@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from automl.core.errors import KernelError
 
-__all__ = ["DECODE_ROWS", "SHAPE_CLASSES", "LaunchConfig", "LaunchTable", "shape_class"]
+__all__ = ["DECODE_ROWS", "SHAPE_CLASSES", "LaunchConfig", "LaunchTable", "shape_class", "traffic_ratio"]
 
 #: ``decode``: a few tokens, bound by the weight's bytes; ``prefill``: many; ``conv``: a convolution as GEMM,
 #: with many rows and few columns.
@@ -52,6 +52,25 @@ class LaunchConfig:
                 raise KernelError(f"launch {name}={value}: Triton takes powers of two; use 16, 32, 64 or 128")
         if self.stages < 1:
             raise KernelError(f"launch stages={self.stages}: at least one stage is needed; use 2 to 4")
+
+
+def traffic_ratio(
+    config: LaunchConfig, shape: tuple[int, int, int], *, x_bits: int, w_bits: int, y_bits: int
+) -> float:
+    """Return how many times the least number of bytes the programs move when no cache helps.
+
+    Every program reads its rows of input and its channels of weight over the whole inner length.
+
+    Args:
+        config: tile of one program.
+        shape: (m, k, n) of the product, all positive.
+        x_bits: of one input.
+        w_bits: of one weight.
+        y_bits: of one output.
+    """
+    m, k, n = shape
+    x, w, y = m * k * x_bits, n * k * w_bits, m * n * y_bits
+    return (x * -(-n // config.block_n) + w * -(-m // config.block_m) + y) / (x + w + y)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["KERNELS", "builds", "cases", "implementation", "refusal", "spec"]
 
 KERNELS: tuple[str, ...] = (
+    "block_sparse_linear",
+    "nm_linear",
     "bitplane_linear",
     "fake_quantize",
     "quantize_rows",

@@ -16,7 +16,7 @@ from automl.kernels.cases import EXACT
 from automl.kernels.cases import mismatch
 
 #: Elements before and after every buffer that a test watches.
-GUARD = 512
+GUARD = 4096
 
 #: A number of examples that keeps the interpreter within seconds; the same ones in every run.
 few_examples = settings(

@@ -40,6 +40,13 @@ def test_a_case_uses_the_bound_of_the_implementation():
 
 
 def test_the_output_type_adds_half_a_step_and_a_whole_one_where_the_interpreter_cuts():
-    assert output_bound(0.5, torch.float16, "triton") == Bound(0.5, 2.0**-11)
-    assert output_bound(0.0, torch.bfloat16, "cpu") == Bound(0.0, 2.0**-8)
-    assert output_bound(0.0, torch.bfloat16, "triton") == Bound(0.0, 2.0**-7)
+    assert output_bound(0.5, torch.float16, "triton") == Bound(0.5 + 2.0**-25, 2.0**-11)
+    assert output_bound(0.0, torch.bfloat16, "cpu") == Bound(2.0**-134, 2.0**-8)
+    assert output_bound(0.0, torch.bfloat16, "triton") == Bound(2.0**-133, 2.0**-7)
+
+
+def test_subnormal_results_round_by_half_of_their_fixed_step():
+    exact = torch.arange(1, 4000, dtype=torch.float64) * 2.0**-26
+    bound = output_bound(0.0, torch.float16, "cpu")
+    assert mismatch(exact.half(), exact, bound) is None
+    assert mismatch(exact.half() + 2.0**-24, exact, bound) is not None

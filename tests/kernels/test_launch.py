@@ -7,6 +7,7 @@ from automl.kernels.launch import SHAPE_CLASSES
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
 from automl.kernels.launch import shape_class
+from automl.kernels.launch import traffic_ratio
 
 
 def test_shape_class_changes_at_one_tile_of_rows():
@@ -29,3 +30,12 @@ def test_a_launch_that_triton_cannot_build_is_refused(changed):
     name = next(iter(changed))
     with pytest.raises(KernelError, match=f"{name}={changed[name]}"):
         LaunchConfig(**{"block_m": 16, "block_n": 64, "block_k": 64, **changed})
+
+
+def test_one_tile_moves_every_byte_once_and_more_tiles_move_inputs_again():
+    bits = {"x_bits": 8, "w_bits": 4, "y_bits": 16}
+    assert traffic_ratio(LaunchConfig(64, 64, 64), (64, 512, 64), **bits) == 1
+    # Two column tiles read the input twice, two row tiles the weight.
+    twice = traffic_ratio(LaunchConfig(64, 64, 64), (128, 512, 128), **bits)
+    x, w, y = 128 * 512, 128 * 512 / 2, 128 * 128 * 2
+    assert twice == pytest.approx((2 * x + 2 * w + y) / (x + w + y))

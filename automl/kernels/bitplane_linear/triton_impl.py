@@ -13,6 +13,7 @@ from triton.language.extra import libdevice
 
 from automl.kernels.bitplane_linear.planes_math import word_count
 from automl.kernels.builds import Build
+from automl.kernels.compilation.triton_impl import interpreting
 from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
@@ -30,7 +31,7 @@ CONFIGS: tuple[tuple[str, int, LaunchConfig], ...] = (
 _GROUP = 8
 
 #: The interpreter has no device library.
-INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
+INTERPRETED = tl.constexpr(interpreting())
 _PACK_ROWS = 4
 _PACK_WORDS = 16
 

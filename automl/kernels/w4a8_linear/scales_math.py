@@ -54,7 +54,7 @@ def multiplier(scale: torch.Tensor, group: int, inner: int) -> int:
     for power in range(40, -1, -1):
         rounded = (scale.double() * 2.0**power).round()
         if float(rounded.max()) < 2**31 and worst_sum(rounded.long(), group, inner) < 2**31:
-            return 2**power
+            return 1 << power
     return 0
 
 

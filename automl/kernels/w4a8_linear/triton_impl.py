@@ -157,7 +157,7 @@ def _form(scale: torch.Tensor, alpha: int) -> str:
 
 def _step(config: LaunchConfig, group: int) -> int:
     """Return the inner length of one step: no longer than a group, not below an instruction's 32."""
-    return min(config.block_k, max(32, triton.next_power_of_2(group)))
+    return min(config.block_k, max(32, int(triton.next_power_of_2(group))))
 
 
 def run(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from automl.kernels.checks import need_finite
+
 __all__ = ["PackedW8A8", "pack", "run"]
 
 _POST_OPS = {"none": "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
@@ -140,7 +142,11 @@ def pack(
         bias: (n,) or None.
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float32, float16 or bfloat16.
+
+    Raises:
+        KernelError: a scale is not finite.
     """
+    need_finite("w8a8_linear", "w_scale", w_scale)
     return PackedW8A8(
         torch.ops.onednn.qlinear_prepack(w.contiguous(), None),
         w_scale.float().contiguous(),

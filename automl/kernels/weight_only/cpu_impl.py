@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from automl.kernels.checks import need_finite
 from automl.kernels.weight_only.formats_math import unpack_nibbles
 from automl.kernels.weight_only.reference import dequantize
 
@@ -84,7 +85,11 @@ def pack(weight: Weight, bias: torch.Tensor | None = None, *, rows: int) -> Pack
         weight: the quantized weight.
         bias: (n,) or None.
         rows: rows of the products to come; any number is right, others are only slower.
+
+    Raises:
+        KernelError: a scale is not finite.
     """
+    need_finite(f"w{weight.bits}a16_linear", "scale", weight.scale)
     half = None if bias is None else bias.to(torch.bfloat16)
     reason = packed_obstacle(weight, rows)
     if reason is not None:

@@ -4,11 +4,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl.kernels.cases import Bound
 from automl.kernels.w4a8_linear.cases import FORMS
 from automl.kernels.w4a8_linear.cases import bound
 from automl.kernels.w4a8_linear.cases import make_arguments
 from automl.kernels.w4a8_linear.cpu_impl import pack
 from automl.kernels.w4a8_linear.cpu_impl import run
+from automl.kernels.w4a8_linear.reference import LONGEST
 from tests.kernels.support import assert_cases
 from tests.kernels.support import assert_served
 from tests.kernels.support import fenced
@@ -54,3 +56,11 @@ def test_a_packed_weight_serves_many_calls():
     first = packed.rows(arguments["x"], arguments["x_scale"])
     assert torch.equal(packed.rows(arguments["x"], arguments["x_scale"]), first)
     assert torch.equal(run(**arguments), first)
+
+
+def test_the_longest_sum_fits_int32():
+    arguments = make_arguments((1, LONGEST, 2, LONGEST), "channel", 7)
+    arguments["x"].fill_(-128)
+    arguments["codes"].fill_(0x88)
+    arguments.update(x_scale=torch.tensor(1.0), scale=torch.ones(2, 1))
+    assert_served("w4a8_linear", "cpu", arguments, Bound(relative=2.0**-24))

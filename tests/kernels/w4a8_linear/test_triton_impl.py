@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl.kernels.cases import Bound
 from automl.kernels.w4a8_linear.cases import FORMS
 from automl.kernels.w4a8_linear.cases import bound
 from automl.kernels.w4a8_linear.cases import make_arguments
+from automl.kernels.w4a8_linear.reference import LONGEST
 from tests.kernels.support import assert_cases
 from tests.kernels.support import assert_served
 from tests.kernels.support import fenced
@@ -43,3 +47,12 @@ def test_integer_sums_are_exact_bit_for_bit(shape, group, seed):
     scale = arguments["scale"].remainder(90).add(1)
     arguments.update(x_scale=arguments["x_scale"].fill_(1.0), scale=scale, alpha=1)
     assert_served("w4a8_linear", "triton", arguments)
+
+
+@pytest.mark.slow
+def test_the_longest_sum_fits_int32():
+    arguments = make_arguments((1, LONGEST, 2, LONGEST), "channel", 7)
+    arguments["x"].fill_(-128)
+    arguments["codes"].fill_(0x88)
+    arguments.update(x_scale=torch.tensor(1.0), scale=torch.ones(2, 1))
+    assert_served("w4a8_linear", "triton", arguments, Bound(relative=2.0**-24))

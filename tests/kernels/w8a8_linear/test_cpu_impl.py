@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 
+from automl.core.errors import KernelError
 from automl.kernels.w8a8_linear.cases import bound
 from automl.kernels.w8a8_linear.cpu_impl import pack
 from tests.kernels.support import assert_cases
@@ -68,3 +70,8 @@ def test_a_packed_weight_serves_many_calls():
         wanted = plain + residual if activation == "none" else (plain + residual).relu()
         assert torch.allclose(packed.added(x, 0.5, residual), wanted, rtol=1e-6, atol=1e-5)
         assert residual.equal(before)
+
+
+def test_a_scale_that_is_no_number_is_named():
+    with pytest.raises(KernelError, match="w_scale with 1 elements that are not finite, such as nan"):
+        pack(codes((2, 4), -127, 127, 1), torch.tensor([1.0, torch.nan]), None)

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from automl.core.errors import KernelError
 from automl.kernels.weight_only.cases import make_arguments
 from automl.kernels.weight_only.cpu_impl import PACKED_ROWS
 from automl.kernels.weight_only.cpu_impl import pack
@@ -58,3 +59,11 @@ def test_a_packed_weight_takes_any_number_of_rows_and_a_bias(bits, kind, group, 
 def test_a_frozen_value_is_what_modules_keep():
     with pytest.raises(dataclasses.FrozenInstanceError):
         pack(_weight(4, "symmetric"), rows=1).group = 3
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_scale_that_is_no_number_is_named(bits):
+    weight = _weight(bits, "symmetric")
+    bad = dataclasses.replace(weight, scale=torch.full_like(weight.scale, torch.inf))
+    with pytest.raises(KernelError, match=f"w{bits}a16_linear' got scale with .* such as inf"):
+        pack(bad, rows=1)

@@ -1,0 +1,1 @@
+"""Products with weights that are zero outside of a list of dense blocks."""

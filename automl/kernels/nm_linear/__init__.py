@@ -1,0 +1,1 @@
+"""Products with N:M sparse weights, stored as their values and where they lie."""
