@@ -115,12 +115,12 @@ def cases() -> Iterator[Case]:
         bits = (1 if kinds[0] == "binary" else 4, 1 if kinds[1] == "binary" else 3)
         for index, shape in enumerate(((1, 1, 1), (5, 33, 7), (17, 64, 65), (2, 130, 40), (0, 9, 3))):
             yield Case(f"{kinds}-{shape}", arguments_of(shape, bits, kinds, seed=index))
-    for levels, bits in BALANCED.items():
-        arguments = arguments_of((4, 70, 21), (8, bits), ("unsigned", "signed"), seed=levels)
+    for levels, w_bits in BALANCED.items():
+        arguments = arguments_of((4, 70, 21), (8, w_bits), ("unsigned", "signed"), seed=levels)
         g = torch.Generator().manual_seed(levels)
         half = (levels - 1) // 2
         codes = torch.randint(-half, half + 1, (21, 70), generator=g)
-        yield Case(f"{levels}-levels", {**arguments, "planes": pack_planes(codes, bits, "signed")})
+        yield Case(f"{levels}-levels", {**arguments, "planes": pack_planes(codes, w_bits, "signed")})
     plain = arguments_of((18, 70, 33), (4, 2), ("unsigned", "signed"), seed=3, x_zero=True)
     one = {"x_zero": torch.tensor(3, dtype=torch.int32)}
     yield Case("one-zero", {**plain, **one})

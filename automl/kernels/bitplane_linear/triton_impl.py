@@ -131,7 +131,8 @@ def _count_kernel(
         x_planes = ()
         for t in tl.static_range(X_BITS):
             x_at = x_ptr + (wide + t * words)[:, None] * rows + at_m[None, :]
-            x_planes = x_planes + (tl.load(x_at, mask=inside_x, other=0),)  # noqa: RUF005
+            loaded = (tl.load(x_at, mask=inside_x, other=0),)
+            x_planes = x_planes + loaded  # type: ignore[assignment]
             if NEED_X:
                 sign = -1 if X_KIND == "signed" and t == X_BITS - 1 else 1
                 x_sum += _ones(x_planes[t]) * (2 if X_KIND == "binary" else sign << t)

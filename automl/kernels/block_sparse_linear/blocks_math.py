@@ -15,7 +15,7 @@ from automl.core.errors import KernelError
 __all__ = ["SHAPES", "BlockList", "pack_blocks", "prune_blocks", "unpack_blocks"]
 
 #: (height, width) of blocks that kernels take.
-SHAPES = ((16, 16), (32, 32), (1, 16))
+SHAPES = ((16, 16), (32, 32), (64, 64), (1, 16))
 
 
 @dataclass(frozen=True)

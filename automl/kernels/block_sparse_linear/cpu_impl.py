@@ -129,8 +129,8 @@ def refusal(
     """Return why blocks of one output channel are not served."""
     if blocks.shape[2] == 1:
         return (
-            "1x16 blocks leave no dense product on a CPU: gathering took 17 times as long as dense float32 "
-            "at m=1, k=n=2048; use 16x16 or 32x32 blocks, or keep the layer dense"
+            "1x16 blocks leave no dense product on a CPU: 75 % sparse they took 8 to 41 times as long "
+            "as dense float32; use blocks of 32x32 or 64x64, or keep the layer dense"
         )
     return None
 

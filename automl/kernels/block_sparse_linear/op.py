@@ -20,9 +20,9 @@ __all__ = ["SPEC", "block_sparse_linear"]
 
 SPEC = KernelSpec(
     name="block_sparse_linear",
-    summary="weights of dense 16x16, 32x32 or 1x16 blocks in a list, single or half precision",
+    summary="weights of dense 16x16, 32x32, 64x64 or 1x16 blocks in a list, single or half precision",
     dtypes=("float32", "float16", "bfloat16"),
-    cpu="dense products of the gathered inputs of a row of blocks; 1x16 blocks are refused",
+    cpu="dense products of the inputs a row of blocks reads; larger blocks pay sooner, 1x16 is refused",
 )
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)

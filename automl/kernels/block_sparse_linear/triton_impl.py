@@ -26,6 +26,11 @@ CONFIGS = {
         prefill=LaunchConfig(128, 32, 64, warps=4, stages=3),
         conv=LaunchConfig(128, 32, 64, warps=4, stages=3),
     ),
+    64: LaunchTable(
+        decode=LaunchConfig(16, 64, 128, warps=4, stages=3),
+        prefill=LaunchConfig(128, 64, 64, warps=8, stages=3),
+        conv=LaunchConfig(128, 64, 64, warps=8, stages=3),
+    ),
 }
 
 #: Blocks of one output channel: no tensor core, a step of 256 stored columns.

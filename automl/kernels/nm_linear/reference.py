@@ -8,8 +8,8 @@ from automl.kernels.nm_linear.nm_math import unpack_nm
 
 __all__ = ["LONGEST", "run"]
 
-#: Longest inner length of int8 codes: half of the columns are stored, and 131,071 * 128 * 128 < 2^31.
-LONGEST = 262_142
+#: Longest inner length of int8 codes: it stores 131,071 at most, and 131,071 * 128 * 128 < 2^31.
+LONGEST = 262_139
 
 
 def run(

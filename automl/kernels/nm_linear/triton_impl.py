@@ -81,11 +81,13 @@ def _nm_kernel(
             late = tl.where(rank == 2, v2, v3)
             early = tl.where(rank == 0, v0, v1)
             picked = tl.where(rank < 2, early, late)
-            dense = dense + (tl.where(bit == 1, picked, tl.zeros_like(picked)),)  # noqa: RUF005
+            kept = (tl.where(bit == 1, picked, tl.zeros_like(picked)),)
+            dense = dense + kept  # type: ignore[assignment]
             rank += bit
         # The last join is the fastest axis: bit 0 of the column.
-        even = tl.join(tl.join(dense[0], dense[4]), tl.join(dense[2], dense[6]))
-        odd = tl.join(tl.join(dense[1], dense[5]), tl.join(dense[3], dense[7]))
+        d0, d1, d2, d3, d4, d5, d6, d7 = dense  # type: ignore[misc]
+        even = tl.join(tl.join(d0, d4), tl.join(d2, d6))
+        odd = tl.join(tl.join(d1, d5), tl.join(d3, d7))
         w = tl.reshape(tl.join(even, odd), (BLOCK_N, BLOCK_K))
         left = inner - start * 8
         x = tl.load(x_at, mask=(at_m < rows)[:, None] & (at_k < left)[None, :], other=0)

@@ -59,8 +59,8 @@ def test_the_way_changes_where_the_product_gets_faster(monkeypatch):
             f"automl.kernels.bitplane_linear.cpu_impl.{name}",
             lambda *args, name=name, way=way: ways.append(name) or way(*args),
         )
-    for rows in (1, MOST_COUNTS // 2, MOST_COUNTS // 2 + 1):
-        a = arguments_of((rows, 64, 8), (1, 2), ("unsigned", "signed"), seed=0)
+    for rows in (1, MOST_COUNTS, MOST_COUNTS + 1):
+        a = arguments_of((rows, 64, 8), (1, 1), ("unsigned", "signed"), seed=0)
         pack(a["planes"], 64, "signed")(a["x"], None, None, 1, "unsigned")
     assert ways == ["counted", "counted", "multiplied"]
 

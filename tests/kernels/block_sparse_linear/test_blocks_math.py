@@ -55,7 +55,7 @@ def test_pruning_drops_the_smallest_blocks():
 @pytest.mark.parametrize(
     ("weight", "size", "words"),
     [
-        (torch.ones(2, 8), (8, 8), "blocks of 8x8; allowed: 16x16, 32x32, 1x16"),
+        (torch.ones(2, 8), (8, 8), "blocks of 8x8; allowed: 16x16, 32x32, 64x64, 1x16"),
         (torch.tensor([[torch.inf]]), (16, 16), "NaN or infinity"),
     ],
 )

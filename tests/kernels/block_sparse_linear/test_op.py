@@ -61,7 +61,7 @@ def test_it_is_one_node_of_an_exported_graph():
         ({"x": _CALL["x"][:, :0]}, "x of shape \\(3, 0\\)"),
         ({"outputs": 0}, "outputs=0"),
         ({"outputs": 65}, "starts of shape \\(5,\\)"),
-        ({"blocks": _CALL["blocks"][:, :8]}, "block shape=16x8; allowed: 16x16, 32x32, 1x16"),
+        ({"blocks": _CALL["blocks"][:, :8]}, "block shape=16x8; allowed: 16x16, 32x32, 64x64, 1x16"),
         ({"blocks": _CALL["blocks"][0]}, "block shape=0x0; allowed"),
         ({"starts": _CALL["starts"].long()}, "starts of type int64; allowed: int32"),
         ({"columns": _CALL["columns"][1:]}, "columns of shape"),

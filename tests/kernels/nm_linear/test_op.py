@@ -67,11 +67,11 @@ def test_it_is_one_node_of_an_exported_graph():
         ({"out_dtype": torch.int32}, "out_dtype=int32 with a scale, a bias or float values"),
         (
             {
-                "x": torch.zeros(1, 262_143, dtype=torch.int8),
+                "x": torch.zeros(1, 262_140, dtype=torch.int8),
                 "values": torch.zeros(1, 131_072, dtype=torch.int8),
                 "mask": torch.zeros(1, 32_768, dtype=torch.uint8),
             },
-            "k=262143; allowed: at most 262142",
+            "k=262140; allowed: at most 262139",
         ),
     ],
 )
