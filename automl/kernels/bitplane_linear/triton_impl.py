@@ -33,7 +33,7 @@ _GROUP = 8
 #: The interpreter has no device library.
 INTERPRETED = tl.constexpr(interpreting())
 _PACK_ROWS = 4
-_PACK_WORDS = 16
+_PACK_WORDS = 32
 
 
 @triton.jit
@@ -305,7 +305,7 @@ def _count_build(name: str, config: LaunchConfig, bits: tuple[int, int], kinds: 
         aligned=("x_ptr", "w_ptr", "y_ptr", "columns", "inner"),
         warps=config.warps,
         stages=config.stages,
-        wide_loads=config.block_m <= 4,
+        wide_loads=config.block_m == 1,
     )
 
 

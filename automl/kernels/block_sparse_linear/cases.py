@@ -72,7 +72,8 @@ def cases() -> Iterator[Case]:
     """Yield the cases."""
     for size in SHAPES:
         for dtype in (torch.float32, torch.float16, torch.bfloat16):
-            for index, shape in enumerate(_SHAPES):
+            # Types share the addresses, so the ragged shapes are run in one of them.
+            for index, shape in enumerate(_SHAPES if dtype == torch.float32 else _SHAPES[2:4]):
                 yield _case(f"{size}-{dtype}-{shape}", arguments_of(shape, size, dtype, seed=index))
             g = torch.Generator().manual_seed(5)
             for out_dtype in (torch.float32, torch.float16, torch.bfloat16):

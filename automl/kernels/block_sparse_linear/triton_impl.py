@@ -34,7 +34,7 @@ CONFIGS = {
 }
 
 #: Blocks of one output channel: no tensor core, a step of 256 stored columns.
-ROW_CONFIG = LaunchConfig(4, 1, 256, warps=4, stages=2)
+ROW_CONFIG = LaunchConfig(4, 1, 256, warps=2, stages=2)
 
 
 @triton.jit

@@ -12,8 +12,8 @@ from automl.kernels.fake_quantize.layout_math import layout_of
 
 __all__ = ["builds", "run", "run_backward"]
 
-#: Elements of one program: 8 half-precision numbers, one 16-byte load, for each of 128 threads.
-_TILE = 1024
+#: Elements of one program: 16-byte loads of half-precision numbers for 256 threads, four wavefronts of AMD.
+_TILE = 2048
 
 _MODES = {"one": 0, "row": 1, "column": 2, "group": 3}
 
