@@ -103,8 +103,10 @@ class SearchSpace:
 
     @cached_property
     def default_code(self) -> NDArray[np.int64]:
-        """Code of the untouched model, shape (n_dimensions,)."""
-        return np.array([d.index(d.default) for d in self.dimensions], dtype=np.int64)
+        """Code of the untouched model, shape (n_dimensions,); read-only, because everybody shares it."""
+        code = np.array([d.index(d.default) for d in self.dimensions], dtype=np.int64)
+        code.setflags(write=False)
+        return code
 
     @property
     def default(self) -> Candidate:

@@ -211,7 +211,8 @@ class CandidateEvaluator:
         """
         measured = self.counts(candidate)
         timed = "latency" in parts and self.bench.roofline is None
-        if not timed and "quality" not in parts:
+        served = "memory" in parts and self.limits_memory
+        if not (timed or served or "quality" in parts):
             return measured  # An estimate is counted and needs no file.
         file = self.write(candidate)
         try:
@@ -219,7 +220,7 @@ class CandidateEvaluator:
                 measured = measured.merged(self.quality(candidate, file, fidelity))
             if timed:
                 measured = measured.merged(self.latency(candidate, file, fidelity))
-            if "memory" in parts and self.limits_memory:
+            if served:
                 measured = measured.merged(self.memory(candidate, file))
         finally:
             self.discard(file)

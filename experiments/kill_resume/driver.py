@@ -67,7 +67,7 @@ def say_running():
     return listen
 
 
-def search(folder, executor_name, trials, sleep_s):
+def search(folder, executor_name, trials, sleep_s, on_event=lambda event: None):
     settings = {**SETTINGS, "sleep_s": sleep_s}
     target = build_target(**settings)
     meta = {"seed": SEED, "budgets": list(BUDGETS), "target": SETTINGS}
@@ -89,7 +89,7 @@ def search(folder, executor_name, trials, sleep_s):
         seed=SEED,
         stop=StopRule(trials=trials),
         stages=STAGES,
-        on_event=say_running(),
+        on_event=on_event,
     )
     try:
         return run_search(run)
@@ -106,7 +106,7 @@ def main():
         float(sys.argv[4]),
     )
     print("ready", flush=True)
-    outcome = search(folder, executor_name, trials, sleep_s)
+    outcome = search(folder, executor_name, trials, sleep_s, say_running())
     result = {
         "trials": [identity(t) for t in outcome.trials],
         "front": [t.number for t in outcome.front],

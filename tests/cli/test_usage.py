@@ -50,7 +50,7 @@ def test_an_option_without_its_value_names_the_option_and_the_help(shell):
 def test_an_unknown_command_names_the_nearest_and_all(shell, wrong, near):
     sentence = one_sentence(shell(wrong, "m", "--json"))
     assert f"unknown command '{wrong}'; did you mean '{near}'?" in sentence
-    assert "bench, doctor, export, report, resume, search, show" in sentence
+    assert "bench, doctor, export, kernels, profile, report, resume, search, show" in sentence
 
 
 def test_an_option_before_the_command_is_refused(shell):

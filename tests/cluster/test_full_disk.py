@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from driver import identity, search
-outcome = search(Path(sys.argv[2]), "inline", 60)
+outcome = search(Path(sys.argv[2]), "inline", 60, 0.005)
 told = {
     "trials": [identity(t) for t in outcome.trials],
     "front": [t.number for t in outcome.front],

@@ -75,7 +75,7 @@ def test_the_relaxed_loss_of_whole_options_is_their_damage(bench, prices):
     width = int(space.cardinalities.max())
     row = next(i for i, d in enumerate(space.dimensions) if d.kind == "precision" and len(d.sites) == 1)
     column = [str(o) for o in space.dimensions[row].options].index("w2a8")
-    code = space.default_code
+    code = space.default_code.copy()
     code[row] = column
     batches = -(-damage_samples(bench) // 4)
     values = [loss(np.eye(width)[code], step)[0] for step in range(batches)]

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from automl.strategies.frontier_math import frontier
 from automl.strategies.milp_math import solve_milp
@@ -90,10 +91,15 @@ def test_a_row_of_the_comparison_has_the_gap_at_every_mark(monkeypatch):
     instance, optimum = small_instance()
     # six layers of two options: 63 candidates, so the space is exhausted and its optimum is known
     row = comparison.run_row("random", instance, optimum, 0, 60.0, False)
+    assert row["ended"] == "optimum"
+    assert row["spent"] <= 63
+    assert row["gaps"]["1000"] == 0.0
+    # against an optimum that nothing reaches the run goes on to the end of the space
+    row = comparison.run_row("random", instance, -abs(optimum), 0, 60.0, False)
     assert (row["spent"], row["ended"]) == (63, "exhausted")
     gaps = [row["gaps"][m] for m in ("8", "40", "1000")]
-    assert gaps[-1] == 0.0
     assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] == pytest.approx(2.0)
 
 
 def test_a_row_that_runs_out_of_time_has_no_later_marks(monkeypatch):
