@@ -117,9 +117,12 @@ def test_ctrl_c_in_the_search_ends_with_the_best_so_far_and_a_resumable_run(
     command += ["--data", str(digits_data), "--budget", "latency=1.5x", "--budget", "drop=5%"]
     command += ["--effort", "quick", "--trials", "500", "--calibration", "64", "--evaluation", "200"]
     command += ["--run", str(folder), "--cache", str(shared_cache)]
+    # A shell starts background jobs with Ctrl-C ignored, and their children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
+    signal.signal(signal.SIGINT, before)
     journal, limit = folder / "ledger.journal", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < limit and len(_measured(journal)) < 4:
         time.sleep(0.1)

@@ -51,7 +51,7 @@ class Case:
         return np.eye(len(OPTIONS))[np.array(code)]
 
     def code(self, **chosen):
-        code = self.space.default_code
+        code = self.space.default_code.copy()
         for row, dimension in enumerate(self.space.dimensions):
             code[row] = OPTIONS.index(chosen.get(dimension.site, "fp"))
         return code
