@@ -67,7 +67,7 @@ def say_running():
     return listen
 
 
-def search(folder, executor_name, trials, sleep_s, on_event=lambda event: None):
+def search(folder, executor_name, trials, sleep_s=0.005, on_event=lambda event: None):
     settings = {**SETTINGS, "sleep_s": sleep_s}
     target = build_target(**settings)
     meta = {"seed": SEED, "budgets": list(BUDGETS), "target": SETTINGS}

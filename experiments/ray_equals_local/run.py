@@ -110,7 +110,13 @@ def main():
             import ray
 
             # One runtime for both, so that the rounds can alternate.
-            ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(
+                address="local",
+                num_cpus=3,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
         results[name] = throughput(build, arguments.jobs, arguments.rounds)
         print(f"{name}: {results[name]}", flush=True)
     arguments.results.write_text(json.dumps(results, indent=1) + "\n")
