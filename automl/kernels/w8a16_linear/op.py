@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
-from automl.kernels import table as kernels
-from automl.kernels.checks import need_device
-from automl.kernels.checks import need_epilogue
-from automl.kernels.dispatch import choose
 from automl.kernels.spec import KernelSpec
-from automl.kernels.weight_only.weight import Weight
-from automl.kernels.weight_only.weight import need_weight
+from automl.kernels.weight_only.weight_only_linear import WeightOnlyLinear
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["SPEC", "w8a16_linear"]
 
@@ -23,38 +21,7 @@ SPEC = KernelSpec(
 )
 
 
-@torch.library.custom_op("automl::w8a16_linear", mutates_args=())
-def _w8a16_linear(
-    x: torch.Tensor,
-    codes: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor | None,
-    table: torch.Tensor | None,
-    group: int,
-    bias: torch.Tensor | None,
-    residual: torch.Tensor | None,
-    activation: str,
-    implementation: str,
-) -> torch.Tensor:
-    run = kernels.implementation(SPEC.name, implementation)
-    y: torch.Tensor = run(x, codes, scale, zero, table, group, bias, residual, activation)
-    return y.to(x.dtype)
-
-
-@_w8a16_linear.register_fake
-def _fake(
-    x: torch.Tensor,
-    codes: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor | None,
-    table: torch.Tensor | None,
-    group: int,
-    bias: torch.Tensor | None,
-    residual: torch.Tensor | None,
-    activation: str,
-    implementation: str,
-) -> torch.Tensor:
-    return x.new_empty((x.shape[0], codes.shape[0]))
+_linear = WeightOnlyLinear(SPEC, 8)
 
 
 def w8a16_linear(
@@ -90,22 +57,15 @@ def w8a16_linear(
     Raises:
         KernelError: a type, shape, group or option is not allowed, or the ordered implementation cannot run.
     """
-    inner = x.shape[-1] if x.dim() else 0
-    need_weight(SPEC.name, x, Weight(8, codes, scale, zero, table, group, inner))
-    columns = codes.shape[0]
-    need_epilogue(SPEC.name, (*x.shape[:-1], columns), bias, residual, activation, x.dtype)
-    need_device(SPEC.name, x, {"bias": bias, "residual": residual})
-    choice = choose(SPEC, x.device.type, preference=preference)
-    y: torch.Tensor = _w8a16_linear(
-        x.reshape(-1, inner),
+    return _linear(
+        x,
         codes,
         scale,
-        zero,
-        table,
-        group,
         bias,
-        None if residual is None else residual.reshape(-1, columns),
-        activation,
-        choice.implementation,
+        group=group,
+        zero=zero,
+        table=table,
+        residual=residual,
+        activation=activation,
+        preference=preference,
     )
-    return y.reshape(*x.shape[:-1], columns)
