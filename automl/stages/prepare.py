@@ -20,9 +20,9 @@ from automl.evaluators.roofline import Roofline
 from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.builders.precision import precision_space
-from automl.stages.code_version import code_version
 from automl.stages.events import Progressed
 from automl.stages.prefilter import without_hopeless
+from automl.stages.stored import stored_name
 from automl.stages.stored import trim
 from automl.stages.traced import trace_and_export
 from automl.targets.devices import find_device
@@ -148,8 +148,7 @@ def _calibration(
     config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
 ) -> Calibration:
     """Return what calibration saw, from the cache when this model saw these samples before."""
-    parts = [code_version(), model, traced.graph.fingerprint, splits.fingerprint, str(config.seed)]
-    name = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    name = stored_name(model, traced.graph.fingerprint, splits.fingerprint, str(config.seed))
     file = cache_folder / "calibration" / f"{name}.npz"
     if file.exists():
         try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from automl.core.errors import ArtifactError
-from automl.stages.code_version import code_version
+from automl.stages.stored import stored_name
 from automl.stages.stored import trim
 from automl.transforms.plan_file import load_plan
 from automl.transforms.plan_file import save_plan
@@ -59,8 +58,7 @@ def repaired_plan(evaluator: CandidateEvaluator, candidate: Candidate) -> Quanti
 def _file(evaluator: CandidateEvaluator, candidate: Candidate) -> Path:
     bench = evaluator.bench
     info = repr(bench.quality_target.info())
-    parts = [code_version(), *bench.key, candidate.digest, repr(bench.target.rules), info]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    digest = stored_name(*bench.key, candidate.digest, repr(bench.target.rules), info)
     return bench.cache.root / "repairs" / f"{digest}.npz"
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING
+
+from automl.stages.code_version import code_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["trim"]
+__all__ = ["stored_name", "trim"]
 
 #: Bytes that one kind of stored work (traced models, calibrations, repaired plans) may take.
 LIMIT_BYTES = 4 * 2**30
+
+
+def stored_name(*parts: str) -> str:
+    """Return the file name of work that depends on ``parts`` and on the code that does it, 32 digits."""
+    return hashlib.sha256("\n".join((code_version(), *parts)).encode()).hexdigest()[:32]
 
 
 def trim(root: Path, limit_bytes: int = LIMIT_BYTES) -> None:

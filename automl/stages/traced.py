@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from automl.models.exported import load_program
 from automl.searchspaces.graph import ModelGraph
 from automl.searchspaces.trace import restore_traced
 from automl.searchspaces.trace import trace_model
-from automl.stages.code_version import code_version
+from automl.stages.stored import stored_name
 from automl.stages.stored import trim
 from automl.targets.base_onnx_file import load_base
 from automl.targets.base_onnx_file import save_base
@@ -75,8 +74,7 @@ def trace_and_export(
 
 def _key(model: LoadedModel) -> str:
     versions = [f"{name} {version(name)}" for name in ("torch", "onnx", "onnxscript")]
-    parts = [code_version(), *versions, str(OPSET), model.fingerprint, repr(model.input_shapes)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return stored_name(*versions, str(OPSET), model.fingerprint, repr(model.input_shapes))
 
 
 def _read(folder: Path, model: LoadedModel) -> tuple[TracedModel, BaseOnnx]:

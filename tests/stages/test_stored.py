@@ -1,5 +1,6 @@
 import os
 
+from automl.stages.stored import stored_name
 from automl.stages.stored import trim
 
 
@@ -34,3 +35,9 @@ def test_the_newest_entry_stays_even_when_it_is_too_large(tmp_path):
 
 def test_a_folder_that_does_not_exist_is_fine(tmp_path):
     trim(tmp_path / "nothing")
+
+
+def test_the_name_of_stored_work_depends_on_every_part_and_on_the_code(monkeypatch):
+    names = {stored_name("a", "b"), stored_name("a", "c"), stored_name("ab")}
+    monkeypatch.setattr("automl.stages.stored.code_version", lambda: "other code")
+    assert len({*names, stored_name("a", "b")}) == 4
