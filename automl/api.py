@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
     from automl.stages.events import Listener
+    from automl.stages.profile_model import ProfileRequest
 
 __all__ = [
     "FoundModel",
@@ -361,38 +362,13 @@ def bench_models(
 
 
 def profile_model(
-    model: str,
-    *,
-    data: str | None = None,
-    target: str = "openvino",
-    device: str = "cpu",
-    float_type: str = "f32",
-    batch: int = 1,
-    decode: bool = False,
-    context: int | None = None,
-    input_shapes: Sequence[str] = (),
-    weights: Path | None = None,
-    threads: int | None = None,
-    repeats: int = 30,
-    cache: Path | None = None,
-    html: Path | None = None,
+    request: ProfileRequest, *, cache: Path | None = None, html: Path | None = None
 ) -> ProfileData:
     """Return work, bound, estimated and measured time of every operator of a model.
 
     Args:
-        model: what :func:`search` takes by name.
-        data: where the inputs come from; the embedded default when None.
-        target: the runtime whose own profile is the measured time.
-        device: ``cpu`` is this machine; for a device of the table nothing is measured.
-        float_type: ``f32`` or ``bf16``.
-        batch: samples of a run.
-        decode: estimate one new token a sequence against a cache.
-        context: tokens in that cache.
-        input_shapes: such as ``1x64``.
-        weights: safetensors file for ``timm:NAME``.
-        threads: threads of the runtime.
-        repeats: profiled runs.
-        cache: folder of tables shared by runs.
+        request: model, device, runtime and shapes.
+        cache: folder of tables shared by runs; the user's own when None.
         html: file to write table and roofline to; ``.svg`` for the picture alone.
 
     Raises:
@@ -400,23 +376,8 @@ def profile_model(
     """
     from automl.artifact.profile_page import write_profile
     from automl.stages.folder import default_cache
-    from automl.stages.profile_model import ProfileRequest
     from automl.stages.profile_model import profile_model as run_profile
 
-    request = ProfileRequest(
-        model,
-        data,
-        target,
-        device,
-        float_type,
-        batch,
-        decode,
-        context,
-        tuple(input_shapes),
-        weights,
-        threads,
-        repeats,
-    )
     found = run_profile(request, cache if cache is not None else default_cache())
     if html is not None:
         write_profile(found, html)

@@ -68,8 +68,9 @@ def profile(
     Example: [bold]automl profile minilm_l6 --batch 8 --html profile.html[/]
     """
     from automl.api import profile_model
+    from automl.stages.profile_model import ProfileRequest
 
-    found = profile_model(
+    request = ProfileRequest(
         model,
         data=data,
         target=target,
@@ -78,13 +79,12 @@ def profile(
         batch=batch,
         decode=decode,
         context=context,
-        input_shapes=tuple(input or ()),
+        input=tuple(input or ()),
         weights=weights,
         threads=threads,
         repeats=repeats,
-        cache=cache,
-        html=html,
     )
+    found = profile_model(request, cache=cache, html=html)
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
