@@ -43,7 +43,7 @@ def build_worker(
     Raises:
         ExecutionError: the worker built another model or read other data than the driver.
     """
-    bench = prepare(config, folder, cache, silent)
+    bench = prepare(config, folder, cache, silent, own_core=config.workers > 1)
     if bench.key != key:
         raise ExecutionError(
             f"a worker got another model or other data from '{config.model}' than the driver: make the "

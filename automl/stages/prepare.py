@@ -172,6 +172,7 @@ def prepare(
     *,
     module: nn.Module | None = None,
     data: Any = None,
+    own_core: bool = False,
 ) -> Workbench:
     """Load, trace, export and calibrate.
 
@@ -182,6 +183,7 @@ def prepare(
         listener: told about each step.
         module: the model itself when it was given as an object.
         data: samples or a loader when given as an object.
+        own_core: this is one of several workers: predict on a core that the others do not use.
 
     Raises:
         AutomlError: any input cannot be used; the text says what to do.
@@ -222,7 +224,9 @@ def prepare(
         )
     )
     alone = config.workers == 1
-    quality_target = target if alone else make_target(config.target, threads=1, batch=config.batch)
+    quality_target = target
+    if not alone:
+        quality_target = make_target(config.target, threads=1, batch=config.batch, own_core=own_core)
     return Workbench(
         config, model, splits, traced, base, target, quality_target, legality, space, quantizer, cache, folder
     )

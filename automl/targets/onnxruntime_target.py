@@ -25,11 +25,12 @@ class OnnxRuntimeTarget(RuntimeTarget):
     Args:
         threads: inference threads, every core when None.
         batch: samples of one timed run.
+        own_core: keep the worker process to a core of its own, for one thread.
 
     Raises:
         ConfigError: threads or batch are not positive.
     """
 
-    def __init__(self, threads: int | None = None, batch: int = 1) -> None:
+    def __init__(self, threads: int | None = None, batch: int = 1, own_core: bool = False) -> None:
         rules = replace(ONNXRUNTIME_RULES, saturating=saturates(cpu_facts()["flags"], None))
-        super().__init__("onnxruntime", "onnxruntime", rules, threads=threads, batch=batch)
+        super().__init__("onnxruntime", "onnxruntime", rules, threads=threads, batch=batch, own_core=own_core)

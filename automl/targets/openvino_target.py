@@ -40,13 +40,16 @@ class OpenVinoTarget(RuntimeTarget):
         isa: cap of the instruction set (oneDNN's names in lower case), None for all the processor has.
         threads: inference threads, every core when None.
         batch: samples of one timed run.
+        own_core: keep the worker process to a core of its own, for one thread.
 
     Raises:
         TargetError: the cap is unknown.
         ConfigError: threads or batch are not positive.
     """
 
-    def __init__(self, isa: str | None = None, threads: int | None = None, batch: int = 1) -> None:
+    def __init__(
+        self, isa: str | None = None, threads: int | None = None, batch: int = 1, own_core: bool = False
+    ) -> None:
         if isa is not None and isa not in ISAS:
             raise TargetError(unknown_name("instruction set", isa, ISAS))
         super().__init__(
@@ -57,4 +60,5 @@ class OpenVinoTarget(RuntimeTarget):
             environment={} if isa is None else {"ONEDNN_MAX_CPU_ISA": isa.upper()},
             threads=threads,
             batch=batch,
+            own_core=own_core,
         )

@@ -55,6 +55,7 @@ class RuntimeTarget:
         threads: inference threads, every core when None.
         batch: samples of one timed run, for those who build its inputs.
         timeout_s: seconds a command may take.
+        own_core: keep the worker process to a core that no other such process has, for one thread.
 
     Raises:
         ConfigError: threads or batch are not positive, or there are fewer cores than threads.
@@ -71,6 +72,7 @@ class RuntimeTarget:
         threads: int | None = None,
         batch: int = 1,
         timeout_s: float = 600.0,
+        own_core: bool = False,
     ) -> None:
         cores = available_cores()
         if threads is not None and threads < 1:
@@ -82,7 +84,7 @@ class RuntimeTarget:
         self.batch = batch
         self._rules = rules
         self._isa = isa
-        self._start = partial(WorkerClient, runtime, self.threads, environment, timeout_s)
+        self._start = partial(WorkerClient, runtime, self.threads, environment, timeout_s, own_core=own_core)
         self._client = self._start()
         self._info: TargetInfo | None = None
 

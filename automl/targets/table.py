@@ -91,13 +91,14 @@ def parse_target(spec: str) -> tuple[str, dict[str, str]]:
     return name, options
 
 
-def make_target(spec: str, *, threads: int | None = None, batch: int = 1) -> Target:
+def make_target(spec: str, *, threads: int | None = None, batch: int = 1, own_core: bool = False) -> Target:
     """Return the target that ``spec`` names, for example ``openvino`` or ``openvino:isa=avx512_core``.
 
     Args:
         spec: name and options.
         threads: inference threads, every core when None.
         batch: samples of one timed run.
+        own_core: keep its process to a core that no other such process has; for one thread, beside others.
 
     Raises:
         TargetError: the target, an option or its value is unknown.
@@ -110,7 +111,7 @@ def make_target(spec: str, *, threads: int | None = None, batch: int = 1) -> Tar
         raise MissingExtraError(f"target '{name}' needs the package {package}; run: pip install {package}")
     module, _, attribute = TARGETS[name].path.partition(":")
     made: RuntimeTarget = getattr(importlib.import_module(module), attribute)(
-        **options, threads=threads, batch=batch
+        **options, threads=threads, batch=batch, own_core=own_core
     )
     return made
 

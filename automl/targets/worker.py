@@ -29,6 +29,7 @@ from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
 from automl.targets.footprint import serving_footprint
 from automl.targets.idle_model import idle_input
+from automl.targets.own_core import claim_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 
     Arrays = Sequence[NDArray[np.generic]]
 
-__all__ = ["BACKENDS", "Backend", "LoadedModel", "main", "read_message", "serve", "write_message"]
+__all__ = ["BACKENDS", "OWN_CORE", "Backend", "LoadedModel", "main", "read_message", "serve", "write_message"]
+
+#: Argument that keeps the process to a core.
+OWN_CORE = "own-core"
 
 #: Runtime name -> class that serves it, as ``module:class``; only the requested one is imported.
 BACKENDS = {
@@ -216,12 +220,14 @@ def _follow_parent(parent: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the runtime named by the only argument."""
+    """Serve the runtime named first, with the threads given second, on a core of its own if that is third."""
     private = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
     name, threads = arguments[0], int(arguments[1])
+    if OWN_CORE in arguments[2:]:
+        claim_core()
     with os.fdopen(private, "wb") as sink:
         try:
             if name not in BACKENDS:

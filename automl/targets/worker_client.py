@@ -14,6 +14,7 @@ from typing import Any
 
 from automl.core.errors import EvaluationError
 from automl.core.errors import TargetError
+from automl.targets.worker import OWN_CORE
 from automl.targets.worker import read_message
 from automl.targets.worker import write_message
 
@@ -41,6 +42,7 @@ class WorkerClient:
         threads: inference threads.
         environment: variables set before the runtime is loaded.
         timeout_s: seconds a command may take; then the process is killed and the command fails.
+        own_core: keep the process to a core that no other such process has.
     """
 
     def __init__(
@@ -49,9 +51,12 @@ class WorkerClient:
         threads: int,
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
+        *,
+        own_core: bool = False,
     ) -> None:
         self._runtime = runtime
         self._threads = threads
+        self._own_core = own_core
         self._environment = dict(environment or {})
         self.timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -163,6 +168,7 @@ class WorkerClient:
             **self._environment,
         }
         command = [sys.executable, "-P", "-m", "automl.targets.worker", self._runtime, str(self._threads)]
+        command += [OWN_CORE] if self._own_core else []
         # A group of its own keeps Ctrl-C for the driver.
         self._process = subprocess.Popen(
             command,
