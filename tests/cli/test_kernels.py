@@ -43,7 +43,7 @@ def test_a_failed_case_is_exit_code_1(monkeypatch):
 def test_compile_prints_the_columns_and_fails_on_a_fault(monkeypatch):
     from automl.kernels.compilation import compiled
 
-    row = compiled.CompiledRow("demo", "decode", "sm_80", 64, 3, 1024, "int8", 4, 2, 0.5)
+    row = compiled.CompiledRow("demo", "decode", "sm_80", 64, 3, 1024, "int8", "IMMA", {"x": {16: 4}}, 0.5)
     monkeypatch.setattr(compiled, "compile_kernels", lambda *_: iter([(row, ["3 spills"])]))
     done = _run("compile", "--json")
     assert done.exit_code == 1
