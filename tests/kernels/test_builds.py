@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from automl.kernels import table
+from tests.architecture.source import ROOT
 
 _ALL = [pytest.param(b, id=f"{n}-{b.config}") for n in table.KERNELS for b in table.builds(n)]
 
@@ -33,3 +34,12 @@ def test_a_load_that_the_source_does_not_have_is_an_error():
     build = table.builds("w8a8_linear")[0]
     with pytest.raises(ValueError, match=r"'q = tl\.load', not in its source"):
         replace(build, hot={"q": "q = tl.load"}).load_lines()
+
+
+def test_the_page_of_the_binaries_has_a_row_of_every_configuration():
+    page = (ROOT / "docs" / "kernels_compiled.md").read_text()
+    rows = [tuple(c.strip() for c in line.split("|")[1:]) for line in page.splitlines() if line[:1] == "|"]
+    named = {row[:2]: row for row in rows[2:]}
+    assert set(named) == {(n, b.config) for n in table.KERNELS for b in table.builds(n)}
+    assert all(all(row[2:6]) for row in named.values())
+    assert "Faults: none." in page

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from automl.core.errors import KernelError
+from automl.kernels import table
 from automl.kernels.bitplane_linear.op import bitplane_linear
 from automl.kernels.bitplane_linear.planes_math import pack_planes
 from automl.kernels.block_sparse_linear.blocks_math import pack_blocks
@@ -24,7 +25,9 @@ from automl.kernels.w4a16_linear.op import w4a16_linear
 from automl.kernels.w8a8_linear.op import w8a8_linear
 from automl.kernels.w8a16_linear.op import w8a16_linear
 from automl.kernels.weight_only.formats_math import pack_nibbles
+from tests.kernels.support import assert_served
 from tests.kernels.support import codes
+from tests.kernels.support import gapped
 from tests.kernels.support import normal
 
 _K, _N = 32, 16
@@ -137,6 +140,20 @@ def test_a_measured_step_of_zero_is_refused_and_nan_passes_on_to_its_row_alone(n
     y = call(x, **steps, x_scale=_spoiled(measured["x_scale"], torch.nan))
     assert y[2].isnan().all()
     assert y[:2].isfinite().all()
+
+
+@pytest.mark.parametrize("which", ["cpu", "triton"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_operand_may_have_gaps_in_its_memory(name, which):
+    served = 0
+    if which not in table.spec(name).implementations:
+        return
+    for case in table.cases(name)[::5]:
+        if table.refusal(name, which, case.arguments) is None and served < 8:
+            arguments = {n: gapped(v) for n, v in case.arguments.items()}
+            assert_served(name, which, arguments, case.bound_of(which))
+            served += 1
+    assert served == 8
 
 
 def test_integer_group_scales_must_be_positive_too():
