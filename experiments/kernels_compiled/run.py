@@ -46,13 +46,13 @@ Written by `python experiments/kernels_compiled/run.py --table`, from binaries o
 was needed and none was used, so nothing here is a time.
 
 A cell is registers a thread / kB of shared memory a program / the largest share of resident threads that
-those leave, in percent. "matrix" names the matrix instructions by generation: IMMA and HMMA of sm_80, IGMMA and
-HGMMA (wgmma) of sm_90, UTCIMMA and UTCHMMA (tcgen05) of sm_100, v_mfma of gfx942. Every load of the operands
-under "16-byte loads", found by the source line that it was compiled from, reads 16 bytes or more a thread
-(LDG.E.128, LDGSTS.128, global_load_dwordx4); operands of much traffic that cannot are named with the reason at
-the end. "bytes" is what the tiles move over the least there is, when no cache helps: at 16 rows (bit planes:
-the rows of their name) or 2,048 rows of 4,096 x 4,096, at a convolution of 12,544 rows of 576 x 64, with
-blocks 75 % sparse.
+those leave, in percent. "matrix" names the matrix instructions by generation: IMMA and HMMA of sm_80, IGMMA
+and HGMMA (wgmma) of sm_90, UTCIMMA and UTCHMMA (tcgen05) of sm_100, v_mfma of gfx942. Every load of the
+operands under "16-byte loads", found by the source line that it was compiled from, reads 16 bytes or more a
+thread (LDG.E.128, LDGSTS.128, global_load_dwordx4); operands of much traffic that cannot are named with the
+reason at the end. "bytes" is what the tiles move over the least there is, when no cache helps: at 16 rows
+(bit planes: the rows of their name) or 2,048 rows of 4,096 x 4,096, at a convolution of 12,544 rows of 576
+x 64, with blocks 75 % sparse.
 
 """
 

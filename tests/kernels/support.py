@@ -76,7 +76,7 @@ def strided(x: torch.Tensor) -> torch.Tensor:
 
 
 def gapped(value: object) -> object:
-    """Return a tensor of equal values whose memory has poisoned gaps along its axes; anything else as it is."""
+    """Return equal values whose memory has poisoned gaps along its axes; no tensor stays as it is."""
     if not isinstance(value, torch.Tensor) or value.dim() == 0 or value.numel() == 0:
         return value
     return strided(value[None])[0] if value.dim() == 1 else strided(value)
