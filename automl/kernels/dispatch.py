@@ -89,7 +89,7 @@ def obstacle(kernel: KernelSpec, which: str, device: str) -> str | None:
 
 
 # Tracing does not follow an import; what is answered here does not change while a program runs.
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _triton_obstacle(device: str) -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed"
@@ -104,7 +104,7 @@ def _triton_obstacle(device: str) -> str | None:
     )
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _tell(text: str) -> None:
     # Under torch.compile this runs while the function is traced, which the call of a logger would break.
     _log_once(text)
