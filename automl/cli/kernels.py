@@ -82,19 +82,21 @@ def compile_all(
     arch: Annotated[
         list[str] | None, typer.Option("--arch", help="sm_80, sm_90, sm_100, gfx942; all when absent")
     ] = None,
-    config: Annotated[str, typer.Option(help="only configurations whose name begins with this")] = "",
+    config: Annotated[
+        list[str] | None, typer.Option(help="only configurations whose name begins with this")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Compile the shipped configurations without a GPU and read the binaries; exit code 1 on a fault.
 
-    A fault is a spilled register, more shared memory than the device has, or missing matrix instructions or
-    16-byte loads where the kernel needs them.
+    A fault is a source that does not compile, a spilled register, more shared memory than the device has,
+    missing matrix instructions, or a hot operand that is not read 16 bytes at a time.
 
     Example: [bold]automl kernels compile w8a8_linear --arch sm_90[/]
     """
     from automl.kernels.compilation.compiled import compile_kernels
 
-    found = list(compile_kernels(names or (), arch or (), config))
+    found = list(compile_kernels(names or (), arch or (), config or ()))
     _print([{**asdict(row), "faults": "; ".join(wrong)} for row, wrong in found], as_json)
     if any(wrong for _, wrong in found):
         raise typer.Exit(EXIT_FAILED)

@@ -18,9 +18,9 @@ __all__ = [
     "need_device",
     "need_dtype",
     "need_epilogue",
-    "need_finite",
     "need_one_of",
     "need_shape",
+    "need_steps",
 ]
 
 #: What a fused epilogue may apply.
@@ -77,18 +77,31 @@ def need_one_of(kernel: str, name: str, value: object, allowed: Iterable[object]
         raise KernelError(f"kernel '{kernel}' got {name}={value}; allowed: {names}; choose one of them")
 
 
-def need_finite(kernel: str, name: str, tensor: torch.Tensor) -> None:
-    """Refuse NaN and infinity, naming the first; looks at values, so call it when weights are prepared.
+def need_steps(kernel: str, name: str, steps: torch.Tensor, *, measured: bool = False) -> None:
+    """Refuse steps that are not positive and finite, naming the first.
+
+    It looks at values, so it belongs where an operator runs and not where it is traced, and a GPU is not
+    stalled for it: there NaN shows in the result.
+
+    Args:
+        kernel: name for the message.
+        name: of the operand.
+        steps: any shape.
+        measured: whether the steps were measured on this very input; NaN then marks an input that has NaN,
+            and passes on to the result.
 
     Raises:
-        KernelError: an element is not finite.
+        KernelError: one is not.
     """
-    bad = ~torch.isfinite(tensor)
-    if bool(bad.any()):
-        first = tensor[bad].flatten()[0].item()
+    if steps.device.type != "cpu":
+        return
+    fits = (steps > 0) & (steps < torch.inf)
+    if measured:
+        fits |= steps.isnan()
+    if not bool(fits.all()):
         raise KernelError(
-            f"kernel '{kernel}' got {name} with {int(bad.sum())} elements that are not finite, "
-            f"such as {first}; allowed: finite numbers; calibrate it again on data without NaN"
+            f"kernel '{kernel}' got {name} with the element {steps[~fits].flatten()[0].item()}; "
+            "allowed: positive finite steps; calibrate the range again on data without NaN"
         )
 
 

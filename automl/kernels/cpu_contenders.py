@@ -61,13 +61,6 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     bare = torch.ops.onednn.qlinear_pointwise.default
     none: list[float | None] = []
 
-    def dynamic_row() -> object:
-        return packed.rows(*quantize_rows(x, "int8", "row", None))
-
-    def dynamic_tensor() -> object:
-        now, scale = quantize_rows(x, "int8", "tensor", None)
-        return packed.static(now, float(scale))
-
     def bare_qlinear() -> object:
         parts = (packed.weight, packed.scale, packed.zero)
         return bare(x_codes, step, 0, *parts, None, 1.0, 0, torch.float32, "none", none, "none")
@@ -75,8 +68,8 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     return {
         "bare onednn qlinear": bare_qlinear,
         "w8a8 static": lambda: packed.static(x_codes, step),
-        "w8a8 dynamic per tensor": dynamic_tensor,
-        "w8a8 dynamic per row": dynamic_row,
+        "w8a8 dynamic per tensor": lambda: packed.dynamic(x, "tensor"),
+        "w8a8 dynamic per row": lambda: packed.dynamic(x, "row"),
         "w4a8 static": lambda: packed_w4.static(x_codes, step),
     }
 

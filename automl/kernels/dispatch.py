@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import torch
+
 from automl.core.errors import KernelError
 from automl.core.errors import unknown_name
 
@@ -73,7 +75,7 @@ def choose(
     reason = reason_against(fast)
     if reason is None:
         return Choice(fast, f"tensors are on {device}")
-    _log_once(f"kernel '{kernel.name}' runs as its reference on {device}: {reason}")
+    _tell(f"kernel '{kernel.name}' runs as its reference on {device}: {reason}")
     return Choice("reference", reason)
 
 
@@ -86,6 +88,8 @@ def obstacle(kernel: KernelSpec, which: str, device: str) -> str | None:
     return _triton_obstacle(device) if which == "triton" else None
 
 
+# Tracing does not follow an import; what is answered here does not change while a program runs.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _triton_obstacle(device: str) -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed"
@@ -98,6 +102,12 @@ def _triton_obstacle(device: str) -> str | None:
         f"triton needs a CUDA or ROCm device and the tensors are on {device} "
         "(TRITON_INTERPRET=1 runs it on the CPU for correctness alone)"
     )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _tell(text: str) -> None:
+    # Under torch.compile this runs while the function is traced, which the call of a logger would break.
+    _log_once(text)
 
 
 @cache

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from automl.core.errors import KernelError
 
-__all__ = ["DECODE_ROWS", "SHAPE_CLASSES", "LaunchConfig", "LaunchTable", "shape_class", "traffic_ratio"]
+__all__ = [
+    "DECODE_ROWS",
+    "SHAPE_CLASSES",
+    "LaunchConfig",
+    "LaunchTable",
+    "shape_class",
+    "traffic_ratio",
+    "warps_of",
+]
 
 #: ``decode``: a few tokens, bound by the weight's bytes; ``prefill``: many; ``conv``: a convolution as GEMM,
 #: with many rows and few columns.
@@ -35,7 +45,7 @@ class LaunchConfig:
         block_m: rows of input of one program.
         block_n: output channels of one program.
         block_k: inner length of one step.
-        warps: warps of one program.
+        warps: warps of 32 threads of one program; see ``warps_of``.
         stages: software-pipeline stages.
     """
 
@@ -52,6 +62,20 @@ class LaunchConfig:
                 raise KernelError(f"launch {name}={value}: Triton takes powers of two; use 16, 32, 64 or 128")
         if self.stages < 1:
             raise KernelError(f"launch stages={self.stages}: at least one stage is needed; use 2 to 4")
+
+
+def warps_of(warps: int, wide: int | None = None) -> int:
+    """Return how many wavefronts of ``wide`` threads make a program as many threads as ``warps`` of 32.
+
+    Tiles are cut so that a thread of such a program reads 16 bytes at once; twice the threads would read 8.
+
+    Args:
+        warps: of 32 threads.
+        wide: threads of a wavefront; those of the GPUs that this torch was built for when None.
+    """
+    if wide is None:
+        wide = 32 if torch.version.hip is None else 64
+    return max(1, warps * 32 // wide)
 
 
 def traffic_ratio(

@@ -4,7 +4,8 @@
 
 Every shape is one interleaved measurement, weights packed beforehand, ratios against float32 ``F.linear`` of
 the same turns. Bit planes are timed three ways: counted, multiplied as int8, and as the operator chooses.
-Blocks are 75 % sparse. N:M stands as torch's compressed rows of a 2:4 weight: CPUs have no product of it.
+Blocks are 75 % sparse. The limits are the ones this project set for itself before it measured. N:M stands as
+torch's compressed rows of a 2:4 weight: CPUs have no product of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -26,6 +28,9 @@ from automl.kernels.block_sparse_linear.blocks_math import pack_blocks
 from automl.kernels.block_sparse_linear.blocks_math import prune_blocks
 from automl.kernels.interleaved import interleave
 from automl.kernels.nm_linear.nm_math import prune_nm
+
+if TYPE_CHECKING:
+    from automl.kernels.interleaved import Spread
 
 HERE = Path(__file__).parent
 SHAPES = ((1, 2048, 2048), (16, 768, 3072), (197, 768, 3072), (1024, 1024, 1024))
@@ -73,6 +78,23 @@ def sparse_calls(x, weight):
     yield "2:4 compressed rows", lambda: rows @ turned
 
 
+#: (shape, call, least times as fast as, that call): counted planes scale with p q; blocks pay beside float32.
+LIMITS = (
+    ((1, 2048, 2048), "planes 2x2 counted", 4.0, "planes 8x8 counted"),
+    ((197, 768, 3072), "blocks 64x64 torch.float32", 1.5, "float32"),
+    ((197, 768, 3072), "blocks 32x32 torch.float32", 1.5, "float32"),
+)
+
+
+def verdicts(shape: tuple[int, int, int], found: dict[str, Spread]) -> list[str]:
+    lines = []
+    for where, call, least, base in LIMITS:
+        if where == shape:
+            ratio = found[base].median_ms / found[call].median_ms
+            lines.append(f"{call} >= {least}x {base}: {ratio:.2f}, {'holds' if ratio >= least else 'missed'}")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -103,6 +125,7 @@ def main() -> None:
                 flush=True,
             )
             found_rows.append({"shape": shape, "call": name, **asdict(s), "times_f32": ratio})
+        print("\n" + "\n".join(verdicts(shape, found)), flush=True)
     facts = {"torch": torch.__version__, "threads": options.threads, "machine": platform.machine()}
     (HERE / "planes_and_blocks.json").write_text(json.dumps({**facts, "rows": found_rows}, indent=1) + "\n")
 

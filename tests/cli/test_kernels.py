@@ -40,10 +40,29 @@ def test_a_failed_case_is_exit_code_1(monkeypatch):
     assert "differs" in json.loads(done.stdout)["rows"][0]["reason"]
 
 
+def test_a_broken_kernel_is_found_and_named(monkeypatch):
+    from automl.kernels.quantize_rows import triton_impl
+
+    sound = triton_impl.run
+
+    def broken(x, fmt, granularity, scale):
+        codes, step = sound(x, fmt, granularity, scale)
+        return codes, step * 1.0001
+
+    monkeypatch.setattr(triton_impl, "run", broken)
+    done = _run("check", "quantize_rows", "--json")
+    assert done.exit_code == 1
+    cpu, triton = json.loads(done.stdout)["rows"]
+    assert (cpu["failed"], cpu["reason"]) == (0, "")
+    # An empty call has no number that could be wrong, and some steps are given.
+    assert 50 < triton["failed"] < triton["cases"]
+    assert "instead of" in triton["reason"] or "expected" in triton["reason"]
+
+
 def test_compile_prints_the_columns_and_fails_on_a_fault(monkeypatch):
     from automl.kernels.compilation import compiled
 
-    row = compiled.CompiledRow("demo", "decode", "sm_80", 64, 3, 1024, "int8", 4, 2, 0.5)
+    row = compiled.CompiledRow("demo", "decode", "sm_80", 64, 3, 1024, "int8", "IMMA", {"x": {16: 4}}, 0.5)
     monkeypatch.setattr(compiled, "compile_kernels", lambda *_: iter([(row, ["3 spills"])]))
     done = _run("compile", "--json")
     assert done.exit_code == 1

@@ -25,10 +25,21 @@ def test_a_wrong_option_is_named():
         checks.need_one_of("demo", "fmt", "int7", ("int8",))
 
 
-def test_nan_and_infinity_are_counted_and_shown():
-    checks.need_finite("demo", "scale", torch.ones(3))
-    with pytest.raises(KernelError, match="scale with 2 elements that are not finite, such as nan"):
-        checks.need_finite("demo", "scale", torch.tensor([1.0, torch.nan, torch.inf]))
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf, 0.0, -0.5])
+def test_a_step_that_is_not_positive_and_finite_is_named(bad):
+    checks.need_steps("demo", "scale", torch.ones(2, 3))
+    with pytest.raises(KernelError, match=f"scale with the element {bad}; allowed: positive finite steps"):
+        checks.need_steps("demo", "scale", torch.tensor([[1.0, 2.0], [bad, 1.0]]))
+
+
+def test_a_measured_step_may_say_that_its_input_was_bad():
+    checks.need_steps("demo", "x_scale", torch.tensor([1.0, torch.nan]), measured=True)
+    with pytest.raises(KernelError, match=r"element 0\.0"):
+        checks.need_steps("demo", "x_scale", torch.tensor([torch.nan, 0.0]), measured=True)
+
+
+def test_steps_on_another_device_are_not_looked_at():
+    checks.need_steps("demo", "scale", torch.zeros(2, device="meta"))
 
 
 def test_operands_on_two_devices_are_refused():

@@ -8,6 +8,7 @@ from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
 from automl.kernels.launch import shape_class
 from automl.kernels.launch import traffic_ratio
+from automl.kernels.launch import warps_of
 
 
 def test_shape_class_changes_at_one_tile_of_rows():
@@ -30,6 +31,11 @@ def test_a_launch_that_triton_cannot_build_is_refused(changed):
     name = next(iter(changed))
     with pytest.raises(KernelError, match=f"{name}={changed[name]}"):
         LaunchConfig(**{"block_m": 16, "block_n": 64, "block_k": 64, **changed})
+
+
+def test_wavefronts_of_64_threads_make_a_program_as_many_threads_with_half_of_them():
+    assert [warps_of(w, 32) for w in (1, 2, 4, 8)] == [1, 2, 4, 8]
+    assert [warps_of(w, 64) for w in (1, 2, 4, 8)] == [1, 1, 2, 4]
 
 
 def test_one_tile_moves_every_byte_once_and_more_tiles_move_inputs_again():

@@ -15,7 +15,7 @@ import torch
 from automl.kernels.bitplane_linear.planes_math import offset
 from automl.kernels.bitplane_linear.planes_math import plane_weights
 from automl.kernels.bitplane_linear.planes_math import unpack_planes
-from automl.kernels.checks import need_finite
+from automl.kernels.checks import need_steps
 
 __all__ = ["MOST_COUNTS", "PackedPlanes", "counted", "multiplied", "pack", "run"]
 
@@ -101,10 +101,10 @@ def pack(
         out_dtype: int32, float32, float16 or bfloat16.
 
     Raises:
-        KernelError: a scale is NaN or infinite.
+        KernelError: a scale is not positive and finite.
     """
     if scale is not None:
-        need_finite("bitplane_linear", "w_scale", scale)
+        need_steps("bitplane_linear", "w_scale", scale)
     halves = planes.numpy().view(np.uint32)
     halves = np.pad(halves, ((0, 0), (0, halves.shape[1] % 2), (0, 0))).astype(np.uint64)
     words = halves[:, 0::2] | halves[:, 1::2] << np.uint64(32)

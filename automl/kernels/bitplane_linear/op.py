@@ -23,6 +23,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.spec import KernelSpec
 
@@ -55,6 +56,10 @@ def _bitplane_linear(
     implementation: str,
 ) -> torch.Tensor:
     _need_codes(x, x_bits, x_kind)
+    if x_scale is not None:
+        need_steps(SPEC.name, "x_scale", x_scale, measured=True)
+    if w_scale is not None:
+        need_steps(SPEC.name, "w_scale", w_scale)
     run = table.implementation(SPEC.name, implementation)
     y: torch.Tensor = run(
         x, planes, x_scale, w_scale, x_zero, w_zero, bias, x_bits, x_kind, w_kind, out_dtype

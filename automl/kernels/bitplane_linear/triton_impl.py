@@ -17,6 +17,7 @@ from automl.kernels.compilation.triton_impl import interpreting
 from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
+from automl.kernels.launch import warps_of
 
 __all__ = ["CONFIGS", "builds", "config_of", "run"]
 
@@ -34,6 +35,7 @@ _GROUP = 8
 INTERPRETED = tl.constexpr(interpreting())
 _PACK_ROWS = 4
 _PACK_WORDS = 32
+_FEW_WORDS = "a step has no more words than threads; population counts are the bound"
 
 
 @triton.jit
@@ -55,15 +57,20 @@ def _cut_kernel(
     planes_ptr,
     rows,
     inner,
+    row_tiles,
     words,
     stride_row,
     stride_column,
     BITS: tl.constexpr,
     BINARY: tl.constexpr,
+    TILE: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_W: tl.constexpr,
 ):
-    """Write planes (bits, words, rows) of codes (rows, inner)."""
+    """Write planes (row tiles, bits, words, TILE) of codes (rows, inner), zeros past the end of either.
+
+    Whole tiles are read without a mask: a mask a word keeps more scalar registers alive than gfx942 has.
+    """
     across = tl.cdiv(words, BLOCK_W)
     row = ((tl.program_id(0) // across) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)
     word = (tl.program_id(0) % across) * BLOCK_W + tl.arange(0, BLOCK_W)
@@ -74,12 +81,13 @@ def _cut_kernel(
     code = tl.load(at, mask=held, other=0).to(tl.int32)
     if BINARY:
         code = (code > 0).to(tl.int32)
-    inside = (row < rows)[:, None] & (word < words)[None, :]
+    inside = (row < row_tiles * TILE)[:, None] & (word < words)[None, :]
+    in_tile = (row % TILE)[:, None]
     for plane in tl.static_range(BITS):
         # Distinct bits: their sum is their union.
         packed = tl.sum(((code >> plane) & 1) << lane[None, None, :], axis=2)
-        target = planes_ptr + (plane * words + word.to(tl.int64))[None, :] * rows + row[:, None]
-        tl.store(target, packed, mask=inside)
+        target = ((row // TILE)[:, None] * BITS + plane) * words + word[None, :]
+        tl.store(planes_ptr + target * TILE + in_tile, packed, mask=inside)
 
 
 @triton.jit
@@ -123,15 +131,16 @@ def _count_kernel(
     total = tl.zeros((BLOCK_K, BLOCK_M, BLOCK_N), dtype=tl.int32)
     x_sum = tl.zeros((BLOCK_K, BLOCK_M), dtype=tl.int32)
     w_sum = tl.zeros((BLOCK_K, BLOCK_N), dtype=tl.int32)
+    x_words = tl.cdiv(words, BLOCK_K) * BLOCK_K
+    x_tile = x_ptr + tile_m.to(tl.int64) * x_words * (X_BITS * BLOCK_M)
+    x_in_tile = at_k[:, None] * BLOCK_M + tl.arange(0, BLOCK_M)[None, :]
     for start in range(0, words, BLOCK_K):
         word = start + at_k
-        inside_x = (word < words)[:, None] & (at_m < rows)[None, :]
         inside_w = (word < words)[:, None] & (at_n < columns)[None, :]
         wide = word.to(tl.int64)
         x_planes = ()
         for t in tl.static_range(X_BITS):
-            x_at = x_ptr + (wide + t * words)[:, None] * rows + at_m[None, :]
-            loaded = (tl.load(x_at, mask=inside_x, other=0),)
+            loaded = (tl.load(x_tile + (start + t * x_words) * BLOCK_M + x_in_tile),)
             x_planes = x_planes + loaded  # type: ignore[assignment]
             if NEED_X:
                 sign = -1 if X_KIND == "signed" and t == X_BITS - 1 else 1
@@ -183,24 +192,29 @@ def _count_kernel(
         finish(value, y_ptr, bias_ptr, bias_ptr, at_m, at_n, rows, columns, 0, 0, HAS_BIAS, False, "none")
 
 
-def _cut(x: torch.Tensor, bits: int, kind: str) -> torch.Tensor:
+def _cut(x: torch.Tensor, bits: int, kind: str, config: LaunchConfig) -> torch.Tensor:
+    """Return planes (row tiles, bits, words, block_m) int32, words filled up to whole steps."""
     rows, inner = x.shape
-    words = word_count(inner)
-    planes = torch.empty((bits, words, rows), dtype=torch.int32, device=x.device)
-    grid = (triton.cdiv(rows, _PACK_ROWS) * triton.cdiv(words, _PACK_WORDS),)
+    row_tiles = triton.cdiv(rows, config.block_m)
+    words = triton.cdiv(word_count(inner), config.block_k) * config.block_k
+    shape = (row_tiles, bits, words, config.block_m)
+    planes = torch.empty(shape, dtype=torch.int32, device=x.device)
+    grid = (triton.cdiv(row_tiles * config.block_m, _PACK_ROWS) * triton.cdiv(words, _PACK_WORDS),)
     _cut_kernel[grid](
         x,
         planes,
         rows,
         inner,
+        row_tiles,
         words,
         x.stride(0),
         x.stride(1),
         BITS=bits,
         BINARY=kind == "binary",
+        TILE=config.block_m,
         BLOCK_R=_PACK_ROWS,
         BLOCK_W=_PACK_WORDS,
-        num_warps=4,
+        num_warps=warps_of(4),
     )
     return planes
 
@@ -231,7 +245,7 @@ def run(
     config = config_of(rows)
     grid = (triton.cdiv(rows, config.block_m) * triton.cdiv(columns, config.block_n),)
     _count_kernel[grid](
-        _cut(x, x_bits, x_kind),
+        _cut(x, x_bits, x_kind, config),
         planes.contiguous(),
         y,
         y if x_scale is None else x_scale,
@@ -259,13 +273,14 @@ def run(
         BLOCK_N=config.block_n,
         BLOCK_K=config.block_k,
         GROUP=_GROUP,
-        num_warps=config.warps,
+        num_warps=warps_of(config.warps),
     )
     return y
 
 
 def _count_build(name: str, config: LaunchConfig, bits: tuple[int, int], kinds: tuple[str, str]) -> Build:
     zeros = kinds[0] == "unsigned"
+    few = config.block_m <= 4
     return Build(
         config=f"{name}-w{bits[0]}a{bits[1]}",
         function=_count_kernel,
@@ -305,15 +320,16 @@ def _count_build(name: str, config: LaunchConfig, bits: tuple[int, int], kinds: 
         aligned=("x_ptr", "w_ptr", "y_ptr", "columns", "inner"),
         warps=config.warps,
         stages=config.stages,
-        wide_loads=config.block_m == 1,
+        hot={"planes": "w_plane = tl.load("} if few else {},
+        narrow={
+            "x": _FEW_WORDS,
+            **({} if few else {"planes": _FEW_WORDS}),
+        },
     )
 
 
 def builds() -> tuple[Build, ...]:
-    """Return the cutting of codes, and every launch for binary, 2-, 4- and 8-bit codes.
-
-    With many rows the counts are the bound: tiles are too narrow for 16-byte loads, to spare registers.
-    """
+    """Return the cutting of codes, and every launch for binary, 2-, 4- and 8-bit codes."""
     cut = Build(
         config="cut-8",
         function=_cut_kernel,
@@ -322,6 +338,7 @@ def builds() -> tuple[Build, ...]:
             "planes_ptr": "*i32",
             "rows": "i32",
             "inner": "i32",
+            "row_tiles": "i32",
             "words": "i32",
             "stride_row": "i64",
         },
@@ -329,10 +346,12 @@ def builds() -> tuple[Build, ...]:
             "stride_column": 1,
             "BITS": 8,
             "BINARY": False,
+            "TILE": CONFIGS[-1][2].block_m,
             "BLOCK_R": _PACK_ROWS,
             "BLOCK_W": _PACK_WORDS,
         },
         aligned=("x_ptr", "planes_ptr", "inner", "stride_row"),
+        hot={"x": "code = tl.load("},
     )
     found = [cut]
     for name, _, config in CONFIGS:

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import torch
 
+from automl.kernels.block_sparse_linear.blocks_math import cpu_obstacle
+
 __all__ = ["FEW_ROWS", "PackedBlocks", "pack", "refusal", "run"]
 
 #: Rows of x up to which one batched product is faster than one call a row of blocks.
@@ -127,12 +129,7 @@ def refusal(
     out_dtype: torch.dtype,
 ) -> str | None:
     """Return why blocks of one output channel are not served."""
-    if blocks.shape[2] == 1:
-        return (
-            "1x16 blocks leave no dense product on a CPU: 75 % sparse they took 8 to 41 times as long "
-            "as dense float32; use blocks of 32x32 or 64x64, or keep the layer dense"
-        )
-    return None
+    return cpu_obstacle(blocks.shape[2])
 
 
 def run(

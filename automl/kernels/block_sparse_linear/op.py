@@ -9,6 +9,7 @@ import torch
 from automl.core.errors import KernelError
 from automl.kernels import table
 from automl.kernels.block_sparse_linear.blocks_math import SHAPES
+from automl.kernels.block_sparse_linear.blocks_math import cpu_obstacle
 from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
@@ -22,7 +23,10 @@ SPEC = KernelSpec(
     name="block_sparse_linear",
     summary="weights of dense 16x16, 32x32, 64x64 or 1x16 blocks in a list, single or half precision",
     dtypes=("float32", "float16", "bfloat16"),
-    cpu="dense products of the inputs a row of blocks reads; larger blocks pay sooner, 1x16 is refused",
+    cpu=(
+        "dense products of the inputs a row of blocks reads; 75 % sparse at 197 rows 64x64 took 0.64 of "
+        "dense float32, 32x32 0.93, and 1x16 is refused"
+    ),
 )
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -138,7 +142,7 @@ def block_sparse_linear(
         "out_dtype": out_dtype,
     }
     _need_operands(call, -(-outputs // height))
-    refused = {"cpu": table.refusal(SPEC.name, "cpu", call)} if x.device.type == "cpu" else None
+    refused = {"cpu": cpu_obstacle(height)}
     choice = choose(SPEC, x.device.type, preference=preference, refused=refused)
     y: torch.Tensor = _block_sparse_linear(*call.values(), choice.implementation)
     return y.reshape(*x.shape[:-1], outputs)

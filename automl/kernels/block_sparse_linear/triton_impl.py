@@ -11,6 +11,7 @@ from automl.kernels.compilation.triton_impl import interpreting
 from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
+from automl.kernels.launch import warps_of
 
 __all__ = ["CONFIGS", "ROW_CONFIG", "builds", "run"]
 
@@ -33,8 +34,8 @@ CONFIGS = {
     ),
 }
 
-#: Blocks of one output channel: no tensor core, a step of 256 stored columns.
-ROW_CONFIG = LaunchConfig(4, 1, 256, warps=2, stages=2)
+#: Blocks of one output channel: no tensor core, a step of 512 stored columns.
+ROW_CONFIG = LaunchConfig(4, 1, 512, warps=2, stages=2)
 
 
 @triton.jit
@@ -177,7 +178,7 @@ def run(
         x.stride(0),
         x.stride(1),
     )
-    launch = {"num_warps": config.warps, "num_stages": config.stages}
+    launch = {"num_warps": warps_of(config.warps), "num_stages": config.stages}
     fixed = {
         "HAS_BIAS": bias is not None,
         "WIDTH": width,
@@ -233,6 +234,7 @@ def _build(name: str, config: LaunchConfig) -> Build:
         warps=config.warps,
         stages=config.stages,
         tensor_core="fp16" if tiles else "",
+        hot={"x": "x = tl.load(", "blocks": "w = tl.load("},
     )
 
 

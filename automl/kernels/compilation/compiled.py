@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from automl.kernels import table
 from automl.kernels.compilation.devices import ARCHITECTURES
 from automl.kernels.compilation.devices import architecture
 from automl.kernels.compilation.devices import occupancy
+from automl.kernels.compilation.reading_math import WIDE
 from automl.kernels.compilation.reading_math import read_amd
 from automl.kernels.compilation.reading_math import read_nvidia
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from automl.kernels.builds import Build
+    from automl.kernels.compilation.devices import Architecture
     from automl.kernels.compilation.reading_math import Reading
     from automl.kernels.compilation.triton_impl import Binary
 
-__all__ = ["CompiledRow", "compile_kernels", "faults"]
+__all__ = ["CompiledRow", "compile_kernels", "faults", "hot_loads"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class CompiledRow:
         spills: instructions or registers that went to local memory.
         shared_bytes: shared memory of one program.
         tensor_core: operand types with matrix instructions, joined by ``+``; empty when there are none.
-        wide_loads: 16-byte loads from global memory.
-        narrow_loads: shorter ones.
+        instructions: names of those instructions, joined by ``+``.
+        loads: hot operand -> bytes a thread -> how many loads of the binary.
         occupancy: upper bound of the share of resident threads.
     """
 
@@ -51,13 +54,13 @@ class CompiledRow:
     spills: int
     shared_bytes: int
     tensor_core: str
-    wide_loads: int
-    narrow_loads: int
+    instructions: str
+    loads: dict[str, dict[int, int]]
     occupancy: float
 
 
 def faults(row: CompiledRow, build: Build) -> list[str]:
-    """Return what a binary lacks: registers spilled, too much shared memory, no matrix instructions."""
+    """Return what is wrong: spills, too much shared memory, no matrix instructions, short loads."""
     wrong = []
     if row.spills:
         wrong.append(f"{row.spills} spills to local memory")
@@ -66,42 +69,76 @@ def faults(row: CompiledRow, build: Build) -> list[str]:
         wrong.append(f"{row.shared_bytes} bytes of shared memory, the device has {limit}")
     if build.tensor_core and build.tensor_core not in row.tensor_core.split("+"):
         wrong.append(f"no {build.tensor_core} matrix instructions")
-    if build.wide_loads and not row.wide_loads:
-        wrong.append("no 16-byte loads")
+    for operand in build.hot:
+        sizes = row.loads.get(operand, {})
+        if not sizes:
+            wrong.append(f"no load of '{operand}'")
+        wrong += [f"loads '{operand}' {size} bytes at a time" for size in sorted(sizes) if size < WIDE]
     return wrong
+
+
+def hot_loads(build: Build, reading: Reading) -> dict[str, dict[int, int]]:
+    """Return hot operand -> bytes a thread -> how many loads of the binary, by the lines of the source."""
+    file = build.source_file()
+    found = {}
+    for operand, lines in build.load_lines().items():
+        sizes = Counter(load.size for load in reading.loads if load.file == file and load.line in lines)
+        found[operand] = dict(sorted(sizes.items()))
+    return found
 
 
 def _disassemble(binary: Binary) -> Reading:
     if not binary.cubin:
         return read_amd(binary.assembly)
     from automl.kernels.compilation.triton_impl import cuobjdump_path
+    from automl.kernels.compilation.triton_impl import nvdisasm_path
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cubin"
         file.write_bytes(binary.cubin)
-        texts = [
-            subprocess.run(
-                [cuobjdump_path(), option, str(file)], capture_output=True, text=True, check=True
-            ).stdout
-            for option in ("-sass", "-res-usage")
-        ]
-    return read_nvidia(*texts)
+        sass, usage = (
+            subprocess.run([*command, str(file)], capture_output=True, text=True, check=True).stdout
+            for command in ((nvdisasm_path(), "-c", "-gp"), (cuobjdump_path(), "-res-usage"))
+        )
+    return read_nvidia(sass, usage, binary.assembly)
+
+
+def _row(kernel: str, build: Build, arch: Architecture) -> tuple[CompiledRow, list[str]]:
+    from automl.kernels.compilation.triton_impl import compile_build
+
+    try:
+        binary = compile_build(build, arch.name)
+    except KernelError as wrong:
+        return CompiledRow(kernel, build.config, arch.name, 0, 0, 0, "", "", {}, 0.0), [str(wrong)]
+    reading = _disassemble(binary)
+    used = {"registers": reading.registers, "shared_bytes": binary.shared_bytes}
+    row = CompiledRow(
+        kernel=kernel,
+        config=build.config,
+        arch=arch.name,
+        spills=reading.spills,
+        tensor_core="+".join(reading.matrix),
+        instructions="+".join(reading.instructions),
+        loads=hot_loads(build, reading),
+        occupancy=occupancy(arch, **used, threads=binary.threads),
+        **used,
+    )
+    return row, faults(row, build)
 
 
 def compile_kernels(
-    kernels: Sequence[str] = (), archs: Sequence[str] = (), config: str = ""
+    kernels: Sequence[str] = (), archs: Sequence[str] = (), configs: Sequence[str] = ()
 ) -> Iterator[tuple[CompiledRow, list[str]]]:
     """Yield a row and its faults for every configuration of the kernels.
 
     Args:
         kernels: names; all when empty.
         archs: architectures; all when empty.
-        config: only configurations whose name begins with this.
+        configs: only configurations whose name begins with one of these; all when empty.
 
     Raises:
         KernelError: unknown kernel or architecture, or Triton is set to interpret.
     """
-    from automl.kernels.compilation.triton_impl import compile_build
     from automl.kernels.compilation.triton_impl import interpreting
 
     if interpreting():
@@ -112,26 +149,6 @@ def compile_kernels(
     chosen = [architecture(name) for name in archs or ARCHITECTURES]
     for name in kernels or table.KERNELS:
         for build in table.builds(name):
-            if not build.config.startswith(config):
-                continue
-            for arch in chosen:
-                binary = compile_build(build, arch.name)
-                reading = _disassemble(binary)
-                row = CompiledRow(
-                    kernel=name,
-                    config=build.config,
-                    arch=arch.name,
-                    registers=reading.registers,
-                    spills=reading.spills,
-                    shared_bytes=binary.shared_bytes,
-                    tensor_core="+".join(reading.matrix),
-                    wide_loads=reading.wide_loads,
-                    narrow_loads=reading.narrow_loads,
-                    occupancy=occupancy(
-                        arch,
-                        registers=reading.registers,
-                        shared_bytes=binary.shared_bytes,
-                        threads=binary.threads,
-                    ),
-                )
-                yield row, faults(row, build)
+            if build.config.startswith(tuple(configs or ("",))):
+                for arch in chosen:
+                    yield _row(name, build, arch)

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.compiler.errors import CompilationError
+from triton.runtime.errors import PTXASError
+
+from automl.core.errors import KernelError
+from automl.kernels.launch import warps_of
 
 if TYPE_CHECKING:
     from automl.kernels.builds import Build
 
-__all__ = ["Binary", "compile_build", "cuobjdump_path", "interpreting"]
+__all__ = ["Binary", "compile_build", "cuobjdump_path", "interpreting", "nvdisasm_path"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Binary:
 
     Args:
         cubin: the binary of an NVIDIA architecture, empty for AMD.
-        assembly: the text of an AMD kernel, empty for NVIDIA, whose text is read out of the binary.
+        assembly: PTX, or the assembly of an AMD kernel.
         shared_bytes: shared memory of one program, pipeline buffers included.
         threads: of one program.
     """
@@ -38,8 +43,13 @@ def interpreting() -> bool:
 
 
 def cuobjdump_path() -> str:
-    """Return the disassembler that ships with Triton."""
+    """Return the reader of binaries that ships with Triton."""
     return str(triton.knobs.nvidia.cuobjdump.path)
+
+
+def nvdisasm_path() -> str:
+    """Return the disassembler that ships with Triton."""
+    return str(triton.knobs.nvidia.nvdisasm.path)
 
 
 def compile_build(build: Build, arch: str) -> Binary:
@@ -48,6 +58,9 @@ def compile_build(build: Build, arch: str) -> Binary:
     Args:
         build: types, constants and launch shape.
         arch: ``sm_80`` and later, or ``gfx942``.
+
+    Raises:
+        KernelError: the source does not compile.
     """
     nvidia = arch.startswith("sm_")
     target = GPUTarget("cuda", int(arch[3:]), 32) if nvidia else GPUTarget("hip", arch, 64)
@@ -58,11 +71,19 @@ def compile_build(build: Build, arch: str) -> Binary:
         constexprs=build.constants,
         attrs={(names.index(name),): [["tt.divisibility", 16]] for name in build.aligned},
     )
-    options = {"num_warps": build.warps, "num_stages": build.stages}
-    made = triton.compile(source, target=target, options=options)
+    warps = warps_of(build.warps, target.warp_size)
+    try:
+        made = triton.compile(source, target=target, options={"num_warps": warps, "num_stages": build.stages})
+    except (CompilationError, PTXASError) as wrong:
+        while isinstance(wrong.__cause__, CompilationError):
+            wrong = wrong.__cause__
+        raise KernelError(
+            f"configuration '{build.config}' does not compile for {arch}: {str(wrong).splitlines()[-1]}; "
+            "allowed: what Triton compiles; change the kernel or drop the configuration"
+        ) from wrong
     return Binary(
         cubin=made.asm["cubin"] if nvidia else b"",
-        assembly="" if nvidia else made.asm["amdgcn"],
+        assembly=made.asm["ptx" if nvidia else "amdgcn"],
         shared_bytes=int(made.metadata.shared),
-        threads=build.warps * target.warp_size,
+        threads=warps * target.warp_size,
     )

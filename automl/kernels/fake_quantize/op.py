@@ -15,6 +15,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.fake_quantize.layout_math import GRANULARITIES
 from automl.kernels.fake_quantize.layout_math import scale_shape
@@ -47,7 +48,7 @@ def _fake_quantize(
     high: int,
     implementation: str,
 ) -> torch.Tensor:
-    _need_steps(scale)
+    need_steps(SPEC.name, "scale", scale)
     run = table.implementation(SPEC.name, implementation)
     y: torch.Tensor = run(x, scale, zero, granularity, axis, group, low, high)
     return y
@@ -90,18 +91,6 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
 
 
 _fake_quantize.register_autograd(_backward, setup_context=_remember)
-
-
-def _need_steps(scale: torch.Tensor) -> None:
-    """Refuse scales that are not positive and finite; on a GPU looking would stall it, and NaN shows in y."""
-    if scale.device.type != "cpu":
-        return
-    bad = ~((scale > 0) & (scale < torch.inf))
-    if bool(bad.any()):
-        raise KernelError(
-            f"kernel '{SPEC.name}' got scale with the element {scale[bad].flatten()[0].item()}; "
-            "allowed: positive finite steps; calibrate the range again on data without NaN"
-        )
 
 
 def _need_axes(x: torch.Tensor, granularity: str, axis: int, group: int) -> None:

@@ -9,6 +9,7 @@ import triton.language as tl
 from automl.kernels.builds import Build
 from automl.kernels.fake_quantize.layout_math import Layout
 from automl.kernels.fake_quantize.layout_math import layout_of
+from automl.kernels.launch import warps_of
 
 __all__ = ["builds", "run", "run_backward"]
 
@@ -144,7 +145,7 @@ def _launch(
         BACKWARD=grad is not None,
         BLOCK_R=block_r,
         BLOCK_C=block_c,
-        num_warps=4,
+        num_warps=warps_of(4),
     )
     return y.reshape(x.shape)
 
@@ -217,6 +218,10 @@ def _build(config: str, mode: str, *, zero: bool, backward: bool) -> Build:
             "stride_row",
             "grad_stride_row",
         ),
+        hot={"x": "x = tl.load(", **({"grad": "grad = tl.load("} if backward else {})},
+        narrow={"scale": "a column's group is a quotient, so each looks its step up"}
+        if mode == "group"
+        else {},
     )
 
 

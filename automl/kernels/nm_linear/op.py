@@ -14,6 +14,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.nm_linear.nm_math import KEPT
 from automl.kernels.nm_linear.nm_math import group_count
@@ -48,6 +49,10 @@ def _nm_linear(
     out_dtype: torch.dtype,
     implementation: str,
 ) -> torch.Tensor:
+    if x_scale is not None:
+        need_steps(SPEC.name, "x_scale", x_scale, measured=True)
+    if w_scale is not None:
+        need_steps(SPEC.name, "w_scale", w_scale)
     run = table.implementation(SPEC.name, implementation)
     y: torch.Tensor = run(x, values, mask, x_scale, w_scale, bias, out_dtype)
     return y.to(out_dtype)

@@ -16,6 +16,7 @@ from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
+from automl.kernels.launch import warps_of
 
 __all__ = ["CONFIGS", "builds", "run"]
 
@@ -23,7 +24,7 @@ __all__ = ["CONFIGS", "builds", "run"]
 CONFIGS = LaunchTable(
     decode=LaunchConfig(16, 64, 128, warps=4, stages=3),
     prefill=LaunchConfig(64, 64, 64, warps=4, stages=3),
-    conv=LaunchConfig(128, 64, 64, warps=8, stages=3),
+    conv=LaunchConfig(64, 64, 64, warps=4, stages=3),
 )
 _GROUP = 8
 
@@ -150,7 +151,7 @@ def run(
         BLOCK_N=config.block_n,
         BLOCK_K=config.block_k,
         GROUP=_GROUP,
-        num_warps=config.warps,
+        num_warps=warps_of(config.warps),
         num_stages=config.stages,
     )
     return y
@@ -193,6 +194,8 @@ def _build(name: str, config: LaunchConfig, value: str) -> Build:
         warps=config.warps,
         stages=config.stages,
         tensor_core="int8" if integer else "fp16",
+        hot={"x": "x = tl.load(", "values": "stored = tl.load("},
+        narrow={"mask": "a byte holds eight columns, so a step of the tile has too few for the threads"},
     )
 
 

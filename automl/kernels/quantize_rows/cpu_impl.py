@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from automl.kernels.quantize_rows.dynamic_codes import row_codes
+from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
 from automl.kernels.quantize_rows.reference import LEVELS
 from automl.kernels.quantize_rows.reference import TINY
 
@@ -14,19 +16,30 @@ _STRETCH = 1 << 16
 
 
 def _measured(x: torch.Tensor, fmt: str, granularity: str) -> torch.Tensor:
-    low, high = torch.aminmax(x, dim=-1 if granularity == "row" else None)
+    # Two reductions of a row are several times as fast as the one that gives both.
+    low, high = (x.amin(-1), x.amax(-1)) if granularity == "row" else torch.aminmax(x)
     size = torch.maximum(high.float(), -low.float())
     # An infinite size makes the whole row unusable; subtracting it from itself gives NaN, and 0 elsewhere.
     return (size / LEVELS[fmt]).clamp_min_(TINY).add_(size - size)
+
+
+def _dynamic(x: torch.Tensor, granularity: str) -> tuple[torch.Tensor, torch.Tensor]:
+    flat = x.reshape(-1, x.shape[-1])
+    if granularity == "tensor":
+        codes, one = tensor_codes(flat)
+        return codes.reshape(x.shape), torch.tensor(one, dtype=torch.float32)
+    codes, steps = row_codes(flat)
+    # An infinite step taken from itself gives NaN, and 0 elsewhere.
+    return codes.reshape(x.shape), (steps + (steps - steps)).reshape(x.shape[:-1])
 
 
 def run(
     x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the reference returns."""
+    if scale is None and fmt == "int8":
+        return _dynamic(x, granularity)
     step = _measured(x, fmt, granularity) if scale is None else scale.float().clone()
-    # A measured finite step leaves nothing beyond the largest code, and no NaN.
-    inside = scale is None and bool(torch.isfinite(step).all())
     flat = x.reshape(-1, x.shape[-1])
     by_row = step.reshape(-1, 1)
     codes = torch.empty(flat.shape, dtype=torch.int8 if fmt == "int8" else torch.float8_e4m3fn)
@@ -38,8 +51,7 @@ def run(
         torch.div(part, by_row[start : start + rows] if step.dim() else by_row, out=quotient)
         if fmt == "int8":
             quotient.round_()
-        if not inside or fmt != "int8":
-            low, high = (-128.0, 127.0) if fmt == "int8" else (-448.0, 448.0)
-            quotient.nan_to_num_(nan=0.0).clamp_(low, high)
+        low, high = (-128.0, 127.0) if fmt == "int8" else (-448.0, 448.0)
+        quotient.nan_to_num_(nan=0.0).clamp_(low, high)
         codes[start : start + rows].copy_(quotient)
     return codes.reshape(x.shape), step

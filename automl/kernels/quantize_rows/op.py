@@ -15,6 +15,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_one_of
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.spec import KernelSpec
 
@@ -32,6 +33,8 @@ SPEC = KernelSpec(
 def _quantize_rows(
     x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, implementation: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    if scale is not None:
+        need_steps(SPEC.name, "scale", scale)
     codes, step = table.implementation(SPEC.name, implementation)(x, fmt, granularity, scale)
     return codes, step
 

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 
 from automl.kernels.builds import Build
+from automl.kernels.launch import warps_of
 from automl.kernels.quantize_rows.reference import LEVELS
 
 __all__ = ["builds", "run"]
@@ -37,9 +38,12 @@ def _encode_e4m3(v):
 @triton.jit
 def _encode(v, FP8: tl.constexpr):
     v = tl.where(v == v, v, 0.0)
+    # Both ways must not return from here: the compiler wants one type of all returns.
     if FP8:
-        return _encode_e4m3(tl.minimum(tl.maximum(v, -448.0), 448.0))
-    return _round_even(tl.minimum(tl.maximum(v, -128.0), 127.0)).to(tl.int8)
+        code = _encode_e4m3(tl.minimum(tl.maximum(v, -448.0), 448.0))
+    else:
+        code = _round_even(tl.minimum(tl.maximum(v, -128.0), 127.0)).to(tl.int8)
+    return code
 
 
 @triton.jit
@@ -118,7 +122,7 @@ def _launch(
         SIZE_ONLY=size_only,
         ONE_READ=columns <= block,
         BLOCK=block,
-        num_warps=4 if block <= 2048 else 8,
+        num_warps=warps_of(4 if block <= 2048 else 8),
     )
 
 
@@ -172,6 +176,7 @@ def builds() -> tuple[Build, ...]:
                     },
                     aligned=("x_ptr", "codes_ptr", "scale_ptr", "columns", "stride_row"),
                     warps=4 if block <= 2048 else 8,
+                    hot={"x": "held = tl.load(" if one_read else "part = tl.load("},
                 )
             )
     return tuple(found)

@@ -14,6 +14,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_epilogue
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.spec import KernelSpec
 from automl.kernels.w4a8_linear.reference import LONGEST
@@ -44,6 +45,8 @@ def _w4a8_linear(
     out_dtype: torch.dtype,
     implementation: str,
 ) -> torch.Tensor:
+    need_steps(SPEC.name, "x_scale", x_scale, measured=True)
+    need_steps(SPEC.name, "scale", scale)
     run = table.implementation(SPEC.name, implementation)
     y: torch.Tensor = run(x, x_scale, codes, scale, group, alpha, bias, residual, activation, out_dtype)
     return y.to(out_dtype)

@@ -16,6 +16,7 @@ from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
+from automl.kernels.launch import warps_of
 from automl.kernels.w4a8_linear.scales_math import odd_group
 
 __all__ = ["CONFIGS", "builds", "refusal", "run"]
@@ -216,7 +217,7 @@ def run(
         BLOCK_N=config.block_n,
         BLOCK_K=block_k,
         GROUP=_GROUP,
-        num_warps=config.warps,
+        num_warps=warps_of(config.warps),
         num_stages=config.stages,
     )
     return y
@@ -270,6 +271,7 @@ def _build(form: str, name: str, config: LaunchConfig) -> Build:
         warps=config.warps,
         stages=config.stages,
         tensor_core="int8",
+        hot={"x": "x = tl.load(", "codes": "raw = tl.load("},
     )
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from automl.kernels.checks import need_finite
+from automl.kernels.checks import need_steps
+from automl.kernels.quantize_rows.dynamic_codes import row_codes
+from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -58,6 +60,12 @@ class PackedW8A8:
         )
         return y
 
+    def dynamic(self, x: torch.Tensor, granularity: str = "row") -> torch.Tensor:
+        """Return the product of floats (m, k), whose step is measured per ``row`` or per ``tensor``."""
+        if granularity == "tensor":
+            return self.static(*tensor_codes(x, kept=True))
+        return self.rows(*row_codes(x, kept=True))
+
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
         y: torch.Tensor = _BINARY(
@@ -89,7 +97,7 @@ class PackedW8A8:
 
         Args:
             x: (m, k) int8.
-            x_scale: (m,) float32.
+            x_scale: (m,) or (m, 1) float32.
             residual: (m, n), any float type.
         """
         y: torch.Tensor = _POINTWISE(
@@ -107,11 +115,12 @@ class PackedW8A8:
             _NO_ARGUMENTS,
             "",
         )
-        by_row = x_scale.unsqueeze(-1)
+        by_row = x_scale if x_scale.dim() == 2 else x_scale.unsqueeze(-1)
         y = y.mul_(by_row) if self.bias is None else torch.addcmul(self.bias, y, by_row, out=y)
         if residual is not None:
             y += residual
-        return _activate_(y, self.activation).to(self.out_dtype)
+        y = _activate_(y, self.activation)
+        return y if self.out_dtype == torch.float32 else y.to(self.out_dtype)
 
 
 _POINTWISE = torch.ops.onednn.qlinear_pointwise.default
@@ -144,9 +153,9 @@ def pack(
         out_dtype: float32, float16 or bfloat16.
 
     Raises:
-        KernelError: a scale is not finite.
+        KernelError: a scale is not positive and finite.
     """
-    need_finite("w8a8_linear", "w_scale", w_scale)
+    need_steps("w8a8_linear", "w_scale", w_scale)
     return PackedW8A8(
         torch.ops.onednn.qlinear_prepack(w.contiguous(), None),
         w_scale.float().contiguous(),

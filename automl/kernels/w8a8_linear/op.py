@@ -10,6 +10,7 @@ from automl.kernels.checks import need_device
 from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_epilogue
 from automl.kernels.checks import need_shape
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.spec import KernelSpec
 from automl.kernels.w8a8_linear.reference import LONGEST
@@ -36,6 +37,8 @@ def _w8a8_linear(
     out_dtype: torch.dtype,
     implementation: str,
 ) -> torch.Tensor:
+    need_steps(SPEC.name, "x_scale", x_scale, measured=True)
+    need_steps(SPEC.name, "w_scale", w_scale)
     run = table.implementation(SPEC.name, implementation)
     y: torch.Tensor = run(x, x_scale, w, w_scale, bias, residual, activation, out_dtype)
     return y.to(out_dtype)
@@ -72,9 +75,9 @@ def w8a8_linear(
 
     Args:
         x: (..., k) int8 activation codes, any strides; no rows at all is allowed.
-        x_scale: float32, x.shape[:-1] per row or () for all.
+        x_scale: float32, x.shape[:-1] per row or () for all, positive; NaN marks a bad input and passes on.
         w: (n, k) int8 weight codes.
-        w_scale: (n,) float32.
+        w_scale: (n,) float32, positive.
         bias: (n,).
         residual: (..., n), added before the activation.
         activation: ``none``, ``relu``, ``gelu`` (exact) or ``silu``.
@@ -85,8 +88,8 @@ def w8a8_linear(
         (..., n) of ``out_dtype``.
 
     Raises:
-        KernelError: a type, shape or option is not allowed, int32 could overflow (k beyond 131,071), or the
-            ordered implementation cannot run.
+        KernelError: a type, shape, scale or option is not allowed, int32 could overflow (k beyond 131,071),
+            or the ordered implementation cannot run.
     """
     need_dtype(SPEC.name, "x", x, (torch.int8,))
     need_dtype(SPEC.name, "w", w, (torch.int8,))

@@ -11,6 +11,7 @@ from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
+from automl.kernels.launch import warps_of
 
 __all__ = ["CONFIGS", "builds", "run"]
 
@@ -128,7 +129,7 @@ def run(
         BLOCK_N=config.block_n,
         BLOCK_K=config.block_k,
         GROUP=_GROUP,
-        num_warps=config.warps,
+        num_warps=warps_of(config.warps),
         num_stages=config.stages,
     )
     return y
@@ -172,6 +173,7 @@ def builds() -> tuple[Build, ...]:
             warps=config.warps,
             stages=config.stages,
             tensor_core="int8",
+            hot={"x": "x = tl.load(", "w": "w = tl.load("},
         )
         for name, config in CONFIGS.items()
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from automl.kernels.checks import need_finite
+from automl.kernels.checks import need_steps
 from automl.kernels.weight_only.formats_math import unpack_nibbles
 from automl.kernels.weight_only.reference import dequantize
 
@@ -87,9 +87,9 @@ def pack(weight: Weight, bias: torch.Tensor | None = None, *, rows: int) -> Pack
         rows: rows of the products to come; any number is right, others are only slower.
 
     Raises:
-        KernelError: a scale is not finite.
+        KernelError: a scale is not positive and finite.
     """
-    need_finite(f"w{weight.bits}a16_linear", "scale", weight.scale)
+    need_steps(f"w{weight.bits}a16_linear", "scale", weight.scale)
     half = None if bias is None else bias.to(torch.bfloat16)
     reason = packed_obstacle(weight, rows)
     if reason is not None:

@@ -18,6 +18,7 @@ from automl.kernels.epilogue.triton_impl import finish
 from automl.kernels.epilogue.triton_impl import tile
 from automl.kernels.launch import LaunchConfig
 from automl.kernels.launch import LaunchTable
+from automl.kernels.launch import warps_of
 
 if TYPE_CHECKING:
     from automl.kernels.weight_only.weight import Weight
@@ -28,7 +29,7 @@ __all__ = ["CONFIGS", "builds", "product"]
 CONFIGS = LaunchTable(
     decode=LaunchConfig(16, 64, 128, warps=4, stages=4),
     prefill=LaunchConfig(128, 128, 64, warps=8, stages=3),
-    conv=LaunchConfig(128, 64, 64, warps=8, stages=3),
+    conv=LaunchConfig(64, 64, 64, warps=4, stages=3),
 )
 _GROUP = 8
 #: A multiple of every block: all of a row lies in its group 0.
@@ -201,7 +202,7 @@ def product(
         BLOCK_N=config.block_n,
         BLOCK_K=block_k,
         GROUP=_GROUP,
-        num_warps=config.warps,
+        num_warps=warps_of(config.warps),
         # Operands of four bytes fill the shared memory with half the stages.
         num_stages=config.stages if x.element_size() == 2 else 2,
     )
@@ -260,6 +261,7 @@ def _build(bits: int, kind: str, name: str, config: LaunchConfig, dtype: str) ->
         warps=config.warps,
         stages=config.stages,
         tensor_core="fp16",
+        hot={"x": "x = tl.load(", "codes": "raw = tl.load("},
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from automl.kernels import table as kernels
 from automl.kernels.checks import need_device
 from automl.kernels.checks import need_epilogue
+from automl.kernels.checks import need_steps
 from automl.kernels.dispatch import choose
 from automl.kernels.weight_only.weight import Weight
 from automl.kernels.weight_only.weight import need_weight
@@ -92,6 +93,7 @@ def _registered(name: str) -> Callable[..., torch.Tensor]:
         activation: str,
         implementation: str,
     ) -> torch.Tensor:
+        need_steps(name, "scale", scale)
         run = kernels.implementation(name, implementation)
         y: torch.Tensor = run(x, codes, scale, zero, table, group, bias, residual, activation)
         return y.to(x.dtype)

@@ -67,5 +67,5 @@ def test_the_way_changes_where_the_product_gets_faster(monkeypatch):
 
 def test_a_weight_with_a_nan_scale_is_refused():
     planes = pack_planes(torch.zeros(2, 4), 2, "signed")
-    with pytest.raises(KernelError, match="w_scale with 1 elements that are not finite, such as nan"):
+    with pytest.raises(KernelError, match="w_scale with the element nan; allowed: positive finite steps"):
         pack(planes, 4, "signed", scale=torch.tensor([1.0, torch.nan]))

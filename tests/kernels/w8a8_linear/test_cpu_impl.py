@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 from automl.core.errors import KernelError
+from automl.kernels.quantize_rows.cpu_impl import run as quantize_rows
 from automl.kernels.w8a8_linear.cases import bound
 from automl.kernels.w8a8_linear.cpu_impl import pack
 from tests.kernels.support import assert_cases
@@ -73,5 +75,26 @@ def test_a_packed_weight_serves_many_calls():
 
 
 def test_a_scale_that_is_no_number_is_named():
-    with pytest.raises(KernelError, match="w_scale with 1 elements that are not finite, such as nan"):
+    with pytest.raises(KernelError, match="w_scale with the element nan; allowed: positive finite steps"):
         pack(codes((2, 4), -127, 127, 1), torch.tensor([1.0, torch.nan]), None)
+
+
+@few_examples
+@given(shape=matrix_shapes, seed=seeds, granularity=st.sampled_from(["row", "tensor"]))
+def test_a_dynamic_product_is_that_of_codes_and_steps_made_before(shape, seed, granularity):
+    rows, inner, columns = max(shape[0], 1), *shape[1:]
+    x, w = normal((rows, inner), seed), codes((columns, inner), -128, 127, seed + 1)
+    packed = pack(w, normal((columns,), seed).abs(), normal((columns,), seed + 2))
+    made, step = quantize_rows(x, "int8", granularity, None)
+    apart = packed.rows(made, step) if granularity == "row" else packed.static(made, float(step))
+    assert packed.dynamic(x, granularity).equal(apart)
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_an_input_that_is_not_finite_gives_nan(granularity, bad):
+    x, w = normal((3, 40), 1), codes((8, 40), -128, 127, 2)
+    x[1, 3] = bad
+    y = pack(w, torch.ones(8), torch.ones(8)).dynamic(x, granularity)
+    assert y[1].isnan().all()
+    assert y[0].isnan().any() == (granularity == "tensor")
