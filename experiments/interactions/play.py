@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from typing import Protocol
 
 import numpy as np
-from recorded_table import codes_of
 from recorded_table import digits
 from recorded_table import measurement_of
 
@@ -121,22 +120,12 @@ def volumes(recorded: Recorded, strategy: Strategy, answers: Answers, evaluation
     spent = 0
     while spent < evaluations:
         asked = strategy.ask(min(BATCH, evaluations - spent))
-        levels = (
-            {c.digest: strategy.fidelity(c) for c in asked} if isinstance(strategy, MultiFidelity) else {}
-        )
         found = answers.evaluate(asked)
         if not found:
             return
         trials = [
-            Trial(
-                1 + spent + i,
-                c,
-                done,
-                levels.get(c.digest, Fidelity.FULL),
-                measurement_of(values),
-                seconds=1.0,
-            )
-            for i, (c, values) in enumerate(found)
+            Trial(1 + spent + i, c, done, _fidelity(strategy, c), measurement_of(v), seconds=1.0)
+            for i, (c, v) in enumerate(found)
         ]
         strategy.tell(trials)
         for trial, (_, values) in zip(trials, found, strict=True):
@@ -144,6 +133,5 @@ def volumes(recorded: Recorded, strategy: Strategy, answers: Answers, evaluation
             yield volume.add(values) if trial.fidelity is Fidelity.FULL else volume.value
 
 
-def seeds_of(recorded: Recorded) -> np.ndarray:
-    """Return the codes of the seeds the product starts from."""
-    return codes_of(recorded.head["seeds"])
+def _fidelity(strategy: Strategy, candidate: Candidate) -> Fidelity:
+    return strategy.fidelity(candidate) if isinstance(strategy, MultiFidelity) else Fidelity.FULL

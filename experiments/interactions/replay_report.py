@@ -1,4 +1,4 @@
-"""The tables of the replays: hypervolume at the marks, evaluations to random's last volume, who is not better."""
+"""Tables of the replays: hypervolume at the marks, evaluations to random's last, who is not better."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MARKS = (50, 200, 1000)
 
 
 def at(run: dict[str, Any], mark: int) -> float | None:
-    """Return the volume after ``mark`` evaluations, by the last one kept before; None where it was cut off."""
+    """Return the last volume kept up to ``mark`` evaluations; None where the run was cut off."""
     kept = [m for m in run["volumes"] if m <= mark]
     longest = max(run["volumes"], default=0)
     return run["volumes"][max(kept)] if kept and longest >= mark - mark % 8 else None
