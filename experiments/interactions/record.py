@@ -154,7 +154,8 @@ def record(name: str, options: argparse.Namespace) -> None:
     if not file.with_suffix(".json").exists():
         facts = {"model": settings["model"], "nominal_ms": evaluator.meter.nominal_ms, "samples": SUBSET}
         facts["uniform"] = [digits(code) for code in uniform]
-        write_head(file.with_suffix(".json"), problem, {**facts, **provenance(bench.target, options)})
+        machine = provenance(bench.target, argparse.Namespace(model=name, count=options.count))
+        write_head(file.with_suffix(".json"), problem, {**facts, **machine})
     recorder = Recorder(evaluator, file)
     plan, start, begun = Plan(problem, uniform, read_rows(file)), time.monotonic(), 0
     if not plan.known:
