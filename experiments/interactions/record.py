@@ -7,6 +7,11 @@ Opens the model as a search with one thread on OpenVINO does, prices its options
 at subset fidelity: 64 samples, and 16 timed runs interleaved with trial 0. Rows are appended to
 ``MODEL.csv`` beside this file as they are measured; started again it goes on. Every 250 rows four earlier
 candidates are measured twice more, for the error of repetition, into ``MODEL_again.csv``.
+
+The machine does other work during the hours this takes, so candidates are timed by the processor's time (see
+``processor_time.py``). What needs a quiet machine is short and apart: ``--prices`` stops when the prices are
+measured, by the wall clock; ``--check N`` measures N recorded candidates by both clocks into
+``MODEL_clock.csv``.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "export_quality"), str(HERE.parent 
 
 import torch  # noqa: E402
 from plan import Plan  # noqa: E402
+from processor_time import ProcessorTimed  # noqa: E402
 from recorded_table import METRICS  # noqa: E402
 from recorded_table import OBJECTIVES  # noqa: E402
 from recorded_table import Row  # noqa: E402
@@ -138,6 +144,16 @@ class Recorder:
             self.measure("again", codes_of([row.code])[0], other)
 
 
+def check_clocks(evaluator: CandidateEvaluator, timed: CandidateEvaluator, file: Path, count: int) -> None:
+    """Measure recorded candidates by the wall and by the processor's time, one right after the other."""
+    rows = read_rows(file)
+    other = file.with_name(f"{file.stem}_clock.csv")
+    for row in rows[:: max(len(rows) // count, 1)][:count]:
+        code = codes_of([row.code])[0]
+        Recorder(evaluator, file).measure("wall", code, other)
+        Recorder(timed, file).measure("processor", code, other)
+
+
 def record(name: str, options: argparse.Namespace) -> None:
     """Open the model, price it once, and measure until the table has its rows."""
     folder = options.folder / name
@@ -145,25 +161,36 @@ def record(name: str, options: argparse.Namespace) -> None:
     settings = settings_of(name, load_loaders(options.shared), folder)
     bench = prepare(make_config(settings), folder, folder / "cache", talk)
     kept = folder / "nominal_ms.json"
-    nominal = float(kept.read_text()) if kept.exists() else None
-    evaluator = CandidateEvaluator(bench, nominal_ms=nominal)
-    kept.write_text(json.dumps(evaluator.meter.nominal_ms))
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    evaluator = CandidateEvaluator(bench, nominal_ms=known.get("wall"))
+    timed = CandidateEvaluator(replace(bench, target=ProcessorTimed()), nominal_ms=known.get("processor"))
+    nominal = {"wall": evaluator.meter.nominal_ms, "processor": timed.meter.nominal_ms}
+    kept.write_text(json.dumps(nominal))
     problem = problem_of(bench, price(evaluator, talk))
     uniform = bench.space.encode([c for _, c in uniform_candidates(bench.space)])
     file = options.out / f"{name}.csv"
     if not file.with_suffix(".json").exists():
-        facts = {"model": settings["model"], "nominal_ms": evaluator.meter.nominal_ms, "samples": SUBSET}
+        facts = {"model": settings["model"], "nominal_ms": nominal, "samples": SUBSET}
         facts["uniform"] = [digits(code) for code in uniform]
         machine = provenance(bench.target, argparse.Namespace(model=name, count=options.count))
         write_head(file.with_suffix(".json"), problem, {**facts, **machine})
-    recorder = Recorder(evaluator, file)
-    plan, start, begun = Plan(problem, uniform, read_rows(file)), time.monotonic(), 0
+    if options.check:
+        check_clocks(evaluator, timed, file, options.check)
+    elif not options.prices:
+        extend(name, Recorder(timed, file), Plan(problem, uniform, read_rows(file)), uniform, options.count)
+    bench.target.close()
+    timed.bench.target.close()
+
+
+def extend(name: str, recorder: Recorder, plan: Plan, uniform: np.ndarray, count: int) -> None:
+    """Measure what the plan proposes until there are ``count`` rows, the uniform candidates first."""
+    start, begun = time.monotonic(), 0
     if not plan.known:
         for code in uniform:
             row = recorder.measure("uniform", code)
             if row is not None:
                 plan.note(row)
-    while len(plan.known) < options.count:
+    while len(plan.known) < count:
         for kind, code in plan.batch():
             row = recorder.measure(kind, code)
             if row is None:
@@ -176,7 +203,6 @@ def record(name: str, options: argparse.Namespace) -> None:
                 spent = (time.monotonic() - start) / begun
                 values = ", ".join(f"{getattr(row, m):.4g}" for m in METRICS)
                 sys.stderr.write(f"{name} {len(plan.known)} rows, {spent:.2f} s each; {values}\n")
-    bench.target.close()
 
 
 def main() -> None:
@@ -188,6 +214,8 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--folder", type=Path, required=True, help="keeps tables and intermediate files")
+    parser.add_argument("--prices", action="store_true", help="measure the prices and stop")
+    parser.add_argument("--check", type=int, default=0, help="measure this many rows by both clocks and stop")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the table")
     options = parser.parse_args()
     os.environ["LOW_BIT_SHARED"] = str(options.shared.resolve())

@@ -35,6 +35,7 @@ from haq_problem import FILE  # noqa: E402
 from haq_problem import haq_problem  # noqa: E402
 
 if TYPE_CHECKING:
+    from automl.core.measurement import Measurement
     from automl.strategies.base import Strategy
     from automl.testing.problems import SyntheticProblem
 
@@ -42,15 +43,20 @@ BATCH = 8
 GENES = 400
 LINKAGE = (400, 2000)
 HAQ = (200, 600, 1000)
+#: Candidates whose measurements a control is told.
+POOL = 4000
 LEARNERS = ("controller", "reinforce", "reinforced", "ddpg")
 
 
-def shuffled(trials: list[Trial], rng: np.random.Generator) -> list[Trial]:
-    """Return the trials with their measurements dealt out anew: the control of every learning curve."""
-    order = rng.permutation(len(trials))
+def misled(trials: list[Trial], pool: list[Measurement], rng: np.random.Generator) -> list[Trial]:
+    """Return the trials with measurements of other candidates: the control of every learning curve.
+
+    Those are drawn evenly from the whole space. Dealing out a generation's own measurements anew would leave
+    its mean true, and a strategy that weighs generations against each other learns from that.
+    """
+    drawn = rng.integers(len(pool), size=len(trials))
     return [
-        Trial(t.number, t.candidate, t.state, measurement=trials[i].measurement)
-        for t, i in zip(trials, order, strict=True)
+        Trial(t.number, t.candidate, t.state, measurement=pool[i]) for t, i in zip(trials, drawn, strict=True)
     ]
 
 
@@ -58,20 +64,21 @@ def play(
     strategy: Strategy, synthetic: SyntheticProblem, evaluations: int, *, shuffle: bool = False
 ) -> np.ndarray:
     """Return the true values of what was proposed, in order, (n, n_metrics); a control is told others."""
-    rng = child_rng(synthetic.problem.seed, "shuffle")
+    rng, space = child_rng(synthetic.problem.seed, "shuffle"), synthetic.problem.space
+    pool = synthetic.measure([space.decode(code) for code in space.sample(rng, POOL)]) if shuffle else []
     values, spent = [], 0
     while spent < evaluations:
         candidates = strategy.ask(min(BATCH, evaluations - spent))
         if not candidates:
             break
         trials = synthetic.trials(candidates, spent)
-        strategy.tell(shuffled(trials, rng) if shuffle else trials)
-        values.append(synthetic.truth(synthetic.problem.space.encode(candidates)))
+        strategy.tell(misled(trials, pool, rng) if shuffle else trials)
+        values.append(synthetic.truth(space.encode(candidates)))
         spent += len(candidates)
     return np.concatenate(values)
 
 
-def thirds(values: np.ndarray) -> list[float]:
+def ends(values: np.ndarray) -> list[float]:
     """Return the means of the first and the last fifth."""
     part = max(len(values) // 5, 1)
     return [float(values[:part].mean()), float(values[-part:].mean())]
@@ -98,7 +105,7 @@ def training(seeds: int) -> list[dict]:
                         "shuffled": shuffle,
                         "seed": seed,
                         "best": float(share.max()),
-                        "mean_first_last": thirds(share),
+                        "mean_first_last": ends(share),
                         "entropy_first_last": entropy(strategy),
                         "curve": [
                             round(float(v), 4) for v in share[: GENES // 40 * 40].reshape(-1, 40).mean(axis=1)
@@ -153,7 +160,7 @@ def haq(folder: Path, seeds: int) -> list[dict]:
                         "best_over_exact": best,
                         "answer_latency_share": float(values[answer, 1] / limit) if within.any() else None,
                         "beyond": int((~within).sum()),
-                        "log10_damage_first_last": thirds(np.log10(values[:, 0])),
+                        "log10_damage_first_last": ends(np.log10(values[:, 0])),
                         "seconds": round(seconds, 2),
                     }
                 )
