@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BATCH = 8
 GENES = 400
 LINKAGE = (400, 2000)
-HAQ = (200, 600, 1000)
+HAQ = (200, 600, 1000, 5000)
 #: Candidates whose measurements a control is told.
 POOL = 4000
 LEARNERS = ("controller", "reinforce", "reinforced", "ddpg")
