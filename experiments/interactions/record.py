@@ -163,7 +163,8 @@ def record(name: str, options: argparse.Namespace) -> None:
     kept = folder / "nominal_ms.json"
     # the processor's time of the untouched model is its latency on a quiet machine, whoever else runs now
     nominal = json.loads(kept.read_text()) if kept.exists() else None
-    timed = CandidateEvaluator(replace(bench, target=ProcessorTimed()), nominal_ms=nominal)
+    target = ProcessorTimed()
+    timed = CandidateEvaluator(replace(bench, target=target, quality_target=target), nominal_ms=nominal)
     nominal = timed.meter.nominal_ms
     kept.write_text(json.dumps(nominal))
     evaluator = CandidateEvaluator(bench, nominal_ms=nominal)
@@ -180,7 +181,7 @@ def record(name: str, options: argparse.Namespace) -> None:
     elif not options.prices:
         extend(name, Recorder(timed, file), Plan(problem, uniform, read_rows(file)), uniform, options.count)
     bench.target.close()
-    timed.bench.target.close()
+    target.close()
 
 
 def extend(name: str, recorder: Recorder, plan: Plan, uniform: np.ndarray, count: int) -> None:

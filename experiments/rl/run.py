@@ -222,7 +222,7 @@ def markdown(results: dict) -> str:
         lines.append("|---|---" + "|---" * len(HAQ) + "|---|")
         rows = [r for r in results["haq"]["rows"] if "best_over_exact" in r]
         for (name, shuffled_), own in _groups(rows, "strategy", "shuffled").items():
-            cells = [_span([r["best_over_exact"][str(m)] or np.inf for r in own]) for m in HAQ]
+            cells = [_span([r["best_over_exact"].get(str(m)) or np.inf for r in own]) for m in HAQ]
             beyond = sum(r["beyond"] for r in own)
             told = "shuffled" if shuffled_ else "the truth"
             lines.append(f"| `{name}` | {told} | {' | '.join(cells)} | {beyond} |")
