@@ -62,7 +62,7 @@ def prepare_data(shared: Path, folder: Path) -> list[str]:
 
 def found_volume(run: Path) -> tuple[int, float]:
     """Return (trials, hypervolume of accuracy and latency as shares of trial 0) of a run's ledger."""
-    found = read_ledger(run / LEDGER_FILE).trials
+    found = read_ledger(run / LEDGER_FILE, study_name=run.name).trials
     trials = [t for t in found if t.measurement is not None and t.fidelity is Fidelity.FULL]
     points = np.array([[-t.value("accuracy"), t.value("latency_ms")] for t in trials])
     scaled = points / np.abs(points[0])

@@ -158,8 +158,8 @@ class Recorded:
         return Problem(space, OBJECTIVES, (), seed, tables, predict, seeds)
 
 
-def read_table(folder: Path, name: str) -> Recorded:
-    """Return a recorded table.
+def read_table(folder: Path, name: str, most: int | None = None) -> Recorded:
+    """Return a recorded table, of the first ``most`` rows when given.
 
     Raises:
         SystemExit: it is not there.
@@ -167,4 +167,4 @@ def read_table(folder: Path, name: str) -> Recorded:
     file = folder / f"{name}.json"
     if not file.is_file():
         raise SystemExit(f"{file} is not there: record it with record.py --model {name}")
-    return Recorded(name, json.loads(file.read_text()), read_rows(folder / f"{name}.csv"))
+    return Recorded(name, json.loads(file.read_text()), read_rows(folder / f"{name}.csv")[:most])

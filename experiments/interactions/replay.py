@@ -7,7 +7,8 @@ Appends a row a run to ``replay.jsonl`` beside this file and prints the tables o
 there are not run again. ``--answers emulated`` evaluates what a strategy asks for by the emulator (see
 ``emulator.py``); ``--answers recorded`` evaluates the nearest recorded candidate instead, each once.
 ``--start blind`` gives the strategies nothing but the space; ``--start priced`` gives them what a search of
-the product does: prices, prediction and the exact additive seeds.
+the product does: prices, prediction and the exact additive seeds. ``--rows N`` takes the first N rows of each
+table; a run counts for the number of rows it was made with.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from replay_report import MARKS  # noqa: E402
 from replay_report import markdown  # noqa: E402
 
 from automl.core.errors import StrategyError  # noqa: E402
+from automl.strategies.base import Remarking  # noqa: E402
 from automl.strategies.table import list_strategies  # noqa: E402
 from automl.strategies.table import make_strategy  # noqa: E402
 from automl.strategies.table import strategy_class  # noqa: E402
@@ -54,7 +56,7 @@ def one_run(
 ) -> dict[str, Any]:
     """Return the row of one run; ``emulator`` is None to answer from the recorded rows alone."""
     name, most = key["strategy"], SLOW.get(key["strategy"], (MARKS[-1], 0))[0]
-    start, curve, ended = time.process_time(), [], "exhausted"
+    start, curve, ended, strategy = time.process_time(), [], "exhausted", None
     try:
         strategy = make_strategy(name, recorded.problem(key["seed"], priced=key["start"] == "priced"))
         answers = Nearest(recorded) if emulator is None else Emulated(recorded, emulator)
@@ -69,7 +71,8 @@ def one_run(
         ended = f"refused: {error}"
     full = ended == "exhausted" and curve
     at = {m: curve[min(m, len(curve)) - 1] for m in KEPT if m <= len(curve) or full}
-    spent = {"spent": len(curve), "seconds": round(time.process_time() - start, 2)}
+    said = list(strategy.remarks) if isinstance(strategy, Remarking) else []
+    spent = {"spent": len(curve), "seconds": round(time.process_time() - start, 2), "remarks": said}
     return {**key, "rows": len(recorded.rows), "volumes": at, "ended": ended, **spent}
 
 
@@ -103,6 +106,7 @@ def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
+    parser.add_argument("--rows", type=int, help="use the first rows of a table; all when absent")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--answers", choices=("emulated", "recorded"), default="emulated")
     parser.add_argument("--start", choices=("blind", "priced"), default="blind")
@@ -110,7 +114,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="limit of one run in processor time")
     parser.add_argument("--table", action="store_true", help="print what is there and run nothing")
     options = parser.parse_args()
-    tables = [read_table(HERE, name) for name in options.tables]
+    tables = [read_table(HERE, name, options.rows) for name in options.tables]
     emulator_of = cache(lambda position: Emulator(tables[position]))
     if not options.table:
         fields = ("table", "answers", "start", "strategy", "seed")
