@@ -133,14 +133,14 @@ class PolicyGradient:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """How entropy and reward moved, as means over equal parts of the training; none before ten updates."""
+        """How entropy and reward moved: means of equal parts of the training; none before ten updates."""
         if len(self._curve) < 2 * _PARTS:
             return ()
         means = [np.mean(part, axis=0) for part in np.array_split(np.array(self._curve), _PARTS)]
         entropy, reward = (", ".join(f"{row[k]:.2f}" for row in means) for k in (1, 2))
         return (
-            f"policy after {self._updates} updates, means of {_PARTS} equal parts of them: entropy of a decision "
-            f"{entropy} nats, reward {reward}",
+            f"policy after {self._updates} updates, means of {_PARTS} equal parts of them: "
+            f"entropy of a decision {entropy} nats, reward {reward}",
         )
 
     def learn(
