@@ -83,7 +83,7 @@ def one_run(
     row = {"model": model, "strategy": name, "exit": done.returncode, "budget": options.budget}
     row["seconds"] = round(time.monotonic() - start, 1)
     if done.returncode not in ANSWERED:
-        return {**row, "said": done.stderr.strip().splitlines()[-1][-300:]}
+        return {**row, "said": done.stderr.strip().splitlines()[-1]}
     answer = json.loads(done.stdout.strip().splitlines()[-1])
     row["trials"], row["volume"] = found_volume(run)
     picked = {m["id"]: m for m in answer["front"]}.get(answer["best"])
@@ -117,6 +117,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def write_table(table: str, readme: Path) -> None:
+    """Put the table between its marks in ``readme``."""
+    before, _, rest = readme.read_text().partition("<!-- table -->\n")
+    readme.write_text(f"{before}<!-- table -->\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+
+
 def main() -> None:
     """Run what is missing and print the table."""
     form = argparse.RawDescriptionHelpFormatter
@@ -142,7 +148,9 @@ def main() -> None:
                 with RESULTS.open("a") as stream:
                     stream.write(json.dumps(row) + "\n")
                 print(json.dumps({k: v for k, v in row.items() if k != "notes"}), flush=True)
-    print(markdown(read_rows()))
+    table = markdown(read_rows())
+    write_table(table, HERE / "README.md")
+    print(table)
 
 
 if __name__ == "__main__":
