@@ -24,8 +24,8 @@ from sklearn.model_selection import KFold
 if TYPE_CHECKING:
     from recorded_table import Recorded
 
-#: Added to a divergence before its logarithm is taken.
-FLOOR = np.array([1e-6, 0.0])
+#: Added to a divergence before its logarithm is taken; below it errors in percent say nothing.
+FLOOR = np.array([1e-5, 0.0])
 FOLDS = 5
 TREES = 60
 WINDOW = 50
@@ -132,7 +132,7 @@ def errors(predicted: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, floa
     for k, metric in enumerate(METRICS):
         rest = ((predicted[:, k] - truth[:, k]) ** 2).sum() / ((truth[:, k] - truth[:, k].mean()) ** 2).sum()
         value, guess = from_log(truth)[:, k], from_log(predicted)[:, k]
-        known = value > 0
+        known = value > FLOOR[k]
         found[metric] = {
             "r2_log": round(1.0 - float(rest), 4),
             "kendall_tau": round(float(kendalltau(guess, value).statistic), 4),
