@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Added to a divergence before its logarithm is taken; below it errors in percent say nothing.
 FLOOR = np.array([1e-5, 0.0])
 FOLDS = 5
-TREES = 60
+TREES = 40
 WINDOW = 50
 ALPHAS = np.logspace(-2, 3, 11)
 FORMS = ("single decisions", "+ by float type", "+ neighboring pairs", "+ trees")
@@ -90,24 +90,19 @@ class Fit:
         self._features, self._form = features, min(form, 2)
         design = features.columns(codes, self._form)
         self._ridges = [RidgeCV(ALPHAS).fit(design, column) for column in logs.T]
-        self._trees: list[ExtraTreesRegressor] = []
+        self._trees: ExtraTreesRegressor | None = None
         if form == 3:
             base = self._ridge(codes)
+            self._scale = logs.std(axis=0)
             columns = features.for_trees(codes, base)
-            self._trees = [
-                ExtraTreesRegressor(TREES, min_samples_leaf=2, max_features=0.5, random_state=0).fit(
-                    columns, r
-                )
-                for r in (logs - base).T
-            ]
+            self._trees = _forest().fit(columns, (logs - base) / self._scale)
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
         """Return predicted logarithms, (n, n_metrics)."""
         base = self._ridge(codes)
-        if not self._trees:
+        if self._trees is None:
             return base
-        columns = self._features.for_trees(codes, base)
-        return base + np.stack([tree.predict(columns) for tree in self._trees], axis=1)
+        return base + self._scale * self._trees.predict(self._features.for_trees(codes, base))
 
     def _ridge(self, codes: np.ndarray) -> np.ndarray:
         design = self._features.columns(codes, self._form)

@@ -7,8 +7,8 @@ Appends a row a run to ``replay.jsonl`` beside this file and prints the tables o
 there are not run again. ``--answers emulated`` evaluates what a strategy asks for by the emulator (see
 ``emulator.py``); ``--answers recorded`` evaluates the nearest recorded candidate instead, each once.
 ``--start blind`` gives the strategies nothing but the space; ``--start priced`` gives them what a search of
-the product does: prices, prediction and the exact additive seeds. ``--rows N`` takes the first N rows of each
-table; a run counts for the number of rows it was made with.
+the product does: prices, prediction and the exact additive seeds. ``--rows N N`` takes the first N rows of
+each table; a run counts for the number of rows it was made with.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
-    parser.add_argument("--rows", type=int, help="use the first rows of a table; all when absent")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", help="use the first rows of each table"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--answers", choices=("emulated", "recorded"), default="emulated")
     parser.add_argument("--start", choices=("blind", "priced"), default="blind")
@@ -114,7 +116,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="limit of one run in processor time")
     parser.add_argument("--table", action="store_true", help="print what is there and run nothing")
     options = parser.parse_args()
-    tables = [read_table(HERE, name, options.rows) for name in options.tables]
+    rows = options.rows or [None] * len(options.tables)
+    tables = [read_table(HERE, name, most) for name, most in zip(options.tables, rows, strict=True)]
     emulator_of = cache(lambda position: Emulator(tables[position]))
     if not options.table:
         fields = ("table", "answers", "start", "strategy", "seed")
