@@ -77,16 +77,22 @@ def one_run(
 
 
 def read_runs(tables: list[Recorded]) -> list[dict[str, Any]]:
-    """Return the runs on the tables as they are now; those on shorter ones are left out."""
-    counts, runs = {t.name: len(t.rows) for t in tables}, []
+    """Return the latest of each run on the tables as they are; those on shorter ones are left out."""
+    counts = {t.name: len(t.rows) for t in tables}
+    runs: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in ROWS.read_text().splitlines() if ROWS.exists() else []:
         try:
             run = json.loads(line)
         except ValueError:
             continue
         if run["rows"] == counts.get(run["table"]):
-            runs.append({**run, "volumes": {int(k): v for k, v in run["volumes"].items()}})
-    return runs
+            runs[key_of(run)] = {**run, "volumes": {int(k): v for k, v in run["volumes"].items()}}
+    return list(runs.values())
+
+
+def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what makes a run one run."""
+    return tuple(run[field] for field in ("table", "answers", "start", "strategy", "seed"))
 
 
 def planned(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -106,9 +112,7 @@ def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
-    parser.add_argument(
-        "--rows", type=int, nargs="+", help="use the first rows of each table"
-    )
+    parser.add_argument("--rows", type=int, nargs="+", help="use the first rows of each table")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--answers", choices=("emulated", "recorded"), default="emulated")
     parser.add_argument("--start", choices=("blind", "priced"), default="blind")
@@ -120,11 +124,12 @@ def main() -> None:
     tables = [read_table(HERE, name, most) for name, most in zip(options.tables, rows, strict=True)]
     emulator_of = cache(lambda position: Emulator(tables[position]))
     if not options.table:
-        fields = ("table", "answers", "start", "strategy", "seed")
-        done = {tuple(run[f] for f in fields) for run in read_runs(tables)}
+        # what a limit on time cut off is run again under a larger one
+        runs = read_runs(tables)
+        done = {key_of(r) for r in runs if r["ended"] != "time" or r["seconds"] >= options.seconds}
         for position, recorded in enumerate(tables):
             for key in planned(recorded.name, options):
-                if tuple(key[f] for f in fields) in done:
+                if key_of(key) in done:
                     continue
                 emulator = emulator_of(position) if options.answers == "emulated" else None
                 run = one_run(recorded, emulator, key, options.seconds)
