@@ -29,6 +29,9 @@ __all__ = ["GradientSettings", "PolicyGradient", "advantages", "surrogate_slope"
 #: A training curve longer than this is thinned to half.
 _CURVE = 1024
 
+#: Means of the curve that the remark gives.
+_PARTS = 5
+
 
 @dataclass(frozen=True)
 class GradientSettings:
@@ -130,16 +133,14 @@ class PolicyGradient:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """How entropy and reward moved, first tenth of the updates against the last; none before ten."""
-        if len(self._curve) < 10:
+        """How entropy and reward moved: means of equal parts of the training; none before ten updates."""
+        if len(self._curve) < 2 * _PARTS:
             return ()
-        part = len(self._curve) // 10
-        (_, entropy, reward), (_, entropy_last, reward_last) = (
-            np.mean(rows, axis=0) for rows in (self._curve[:part], self._curve[-part:])
-        )
+        means = [np.mean(part, axis=0) for part in np.array_split(np.array(self._curve), _PARTS)]
+        entropy, reward = (", ".join(f"{row[k]:.2f}" for row in means) for k in (1, 2))
         return (
-            f"policy after {self._updates} updates: entropy of a decision {entropy:.2f} to "
-            f"{entropy_last:.2f} nats, mean reward {reward:.2f} to {reward_last:.2f}",
+            f"policy after {self._updates} updates, means of {_PARTS} equal parts of them: "
+            f"entropy of a decision {entropy} nats, reward {reward}",
         )
 
     def learn(

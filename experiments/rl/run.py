@@ -35,22 +35,30 @@ from haq_problem import FILE  # noqa: E402
 from haq_problem import haq_problem  # noqa: E402
 
 if TYPE_CHECKING:
+    from automl.core.measurement import Measurement
     from automl.strategies.base import Strategy
     from automl.testing.problems import SyntheticProblem
 
 BATCH = 8
 GENES = 400
 LINKAGE = (400, 2000)
-HAQ = (200, 600, 1000)
+HAQ = (200, 600, 1000, 5000)
+#: Candidates whose measurements a control is told.
+POOL = 4000
+#: What a control is told, in the tables.
+CONTROL = "others' values"
 LEARNERS = ("controller", "reinforce", "reinforced", "ddpg")
 
 
-def shuffled(trials: list[Trial], rng: np.random.Generator) -> list[Trial]:
-    """Return the trials with their measurements dealt out anew: the control of every learning curve."""
-    order = rng.permutation(len(trials))
+def misled(trials: list[Trial], pool: list[Measurement], rng: np.random.Generator) -> list[Trial]:
+    """Return the trials with measurements of other candidates: the control of every learning curve.
+
+    Those are drawn evenly from the whole space. Dealing out a generation's own measurements anew would leave
+    its mean true, and a strategy that weighs generations against each other learns from that.
+    """
+    drawn = rng.integers(len(pool), size=len(trials))
     return [
-        Trial(t.number, t.candidate, t.state, measurement=trials[i].measurement)
-        for t, i in zip(trials, order, strict=True)
+        Trial(t.number, t.candidate, t.state, measurement=pool[i]) for t, i in zip(trials, drawn, strict=True)
     ]
 
 
@@ -58,20 +66,21 @@ def play(
     strategy: Strategy, synthetic: SyntheticProblem, evaluations: int, *, shuffle: bool = False
 ) -> np.ndarray:
     """Return the true values of what was proposed, in order, (n, n_metrics); a control is told others."""
-    rng = child_rng(synthetic.problem.seed, "shuffle")
+    rng, space = child_rng(synthetic.problem.seed, "shuffle"), synthetic.problem.space
+    pool = synthetic.measure([space.decode(code) for code in space.sample(rng, POOL)]) if shuffle else []
     values, spent = [], 0
     while spent < evaluations:
         candidates = strategy.ask(min(BATCH, evaluations - spent))
         if not candidates:
             break
         trials = synthetic.trials(candidates, spent)
-        strategy.tell(shuffled(trials, rng) if shuffle else trials)
-        values.append(synthetic.truth(synthetic.problem.space.encode(candidates)))
+        strategy.tell(misled(trials, pool, rng) if shuffle else trials)
+        values.append(synthetic.truth(space.encode(candidates)))
         spent += len(candidates)
     return np.concatenate(values)
 
 
-def thirds(values: np.ndarray) -> list[float]:
+def ends(values: np.ndarray) -> list[float]:
     """Return the means of the first and the last fifth."""
     part = max(len(values) // 5, 1)
     return [float(values[:part].mean()), float(values[-part:].mean())]
@@ -98,7 +107,7 @@ def training(seeds: int) -> list[dict]:
                         "shuffled": shuffle,
                         "seed": seed,
                         "best": float(share.max()),
-                        "mean_first_last": thirds(share),
+                        "mean_first_last": ends(share),
                         "entropy_first_last": entropy(strategy),
                         "curve": [
                             round(float(v), 4) for v in share[: GENES // 40 * 40].reshape(-1, 40).mean(axis=1)
@@ -153,7 +162,7 @@ def haq(folder: Path, seeds: int) -> list[dict]:
                         "best_over_exact": best,
                         "answer_latency_share": float(values[answer, 1] / limit) if within.any() else None,
                         "beyond": int((~within).sum()),
-                        "log10_damage_first_last": thirds(np.log10(values[:, 0])),
+                        "log10_damage_first_last": ends(np.log10(values[:, 0])),
                         "seconds": round(seconds, 2),
                     }
                 )
@@ -187,39 +196,61 @@ def _groups(rows: list[dict], *keys: str) -> dict[tuple, list[dict]]:
     return found
 
 
-def markdown(results: dict) -> str:
-    """Return the tables of the README from the parts that are there."""
-    lines: list[str] = []
-    if "training" in results:
-        lines += [
-            "| strategy | told | best of 400 | mean of the first fifth | of the last fifth | entropy, nats |",
-            "|---|---|---|---|---|---|",
-        ]
-        for (name, shuffled_), own in _groups(results["training"]["rows"], "strategy", "shuffled").items():
-            first, last = zip(*(r["mean_first_last"] for r in own), strict=True)
-            entropies = [r["entropy_first_last"] for r in own if r["entropy_first_last"]]
-            fall = " to ".join(f"{v:.2f}" for v in np.median(entropies, axis=0)) if entropies else ""
-            told = "shuffled" if shuffled_ else "the truth"
-            best = _span([r["best"] for r in own])
-            lines.append(
-                f"| `{name}` | {told} | {best} | {np.median(first):.3f} | {np.median(last):.3f} | {fall} |"
-            )
-    if "linkage" in results:
-        lines += ["", f"| partners | strategy | {' | '.join(f'volume at {m:,}' for m in LINKAGE)} |"]
-        lines.append("|---|---" + "|---" * len(LINKAGE) + "|")
-        for (adjacent, name), own in _groups(results["linkage"]["rows"], "adjacent", "strategy").items():
-            cells = [_span([r["volume"][str(m)] for r in own]) for m in LINKAGE]
-            lines.append(f"| {'adjacent' if adjacent else 'apart'} | `{name}` | {' | '.join(cells)} |")
-    if "haq" in results:
-        lines += ["", f"| strategy | told | {' | '.join(f'at {m:,}' for m in HAQ)} | beyond the budget |"]
-        lines.append("|---|---" + "|---" * len(HAQ) + "|---|")
-        rows = [r for r in results["haq"]["rows"] if "best_over_exact" in r]
-        for (name, shuffled_), own in _groups(rows, "strategy", "shuffled").items():
-            cells = [_span([r["best_over_exact"][str(m)] or np.inf for r in own]) for m in HAQ]
-            beyond = sum(r["beyond"] for r in own)
-            told = "shuffled" if shuffled_ else "the truth"
-            lines.append(f"| `{name}` | {told} | {' | '.join(cells)} | {beyond} |")
-    return "\n".join(lines)
+def training_table(rows: list[dict]) -> list[str]:
+    """Return the lines of the table of the training runs."""
+    lines = [
+        "| strategy | told | best of 400 | mean of the first fifth | of the last fifth | entropy, nats |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (name, shuffled_), own in _groups(rows, "strategy", "shuffled").items():
+        first, last = zip(*(r["mean_first_last"] for r in own), strict=True)
+        entropies = [r["entropy_first_last"] for r in own if r["entropy_first_last"]]
+        fall = " to ".join(f"{v:.2f}" for v in np.median(entropies, axis=0)) if entropies else ""
+        told = CONTROL if shuffled_ else "the truth"
+        best = _span([r["best"] for r in own])
+        lines.append(
+            f"| `{name}` | {told} | {best} | {np.median(first):.3f} | {np.median(last):.3f} | {fall} |"
+        )
+    return lines
+
+
+def linkage_table(rows: list[dict]) -> list[str]:
+    """Return the lines of the table of the linkage runs."""
+    lines = [f"| partners | strategy | {' | '.join(f'volume at {m:,}' for m in LINKAGE)} |"]
+    lines.append("|---|---" + "|---" * len(LINKAGE) + "|")
+    for (adjacent, name), own in _groups(rows, "adjacent", "strategy").items():
+        cells = [_span([r["volume"][str(m)] for r in own]) for m in LINKAGE]
+        lines.append(f"| {'adjacent' if adjacent else 'apart'} | `{name}` | {' | '.join(cells)} |")
+    return lines
+
+
+def haq_table(rows: list[dict]) -> list[str]:
+    """Return the lines of the table of the runs on HAQ's table."""
+    marks = [m for m in HAQ if all(str(m) in r["best_over_exact"] for r in rows if "best_over_exact" in r)]
+    lines = [f"| strategy | told | {' | '.join(f'at {m:,}' for m in marks)} | answer's latency | beyond |"]
+    lines.append("|---|---" + "|---" * len(marks) + "|---|---|")
+    played = [r for r in rows if "best_over_exact" in r]
+    for (name, shuffled_), own in _groups(played, "strategy", "shuffled").items():
+        cells = [_span([r["best_over_exact"][str(m)] or np.inf for r in own]) for m in marks]
+        share = max(r["answer_latency_share"] or np.inf for r in own)
+        told = CONTROL if shuffled_ else "the truth"
+        beyond = sum(r["beyond"] for r in own)
+        lines.append(f"| `{name}` | {told} | {' | '.join(cells)} | at most {share:.4f} | {beyond} |")
+    return lines
+
+
+TABLES = {"training": training_table, "linkage": linkage_table, "haq": haq_table}
+
+
+def write_tables(results: dict, readme: Path) -> None:
+    """Print the tables of the parts that are there and put them between their marks in ``readme``."""
+    text = readme.read_text()
+    for part in results:
+        table = "\n".join(TABLES[part](results[part]["rows"]))
+        before, _, rest = text.partition(f"<!-- {part} -->\n")
+        text = f"{before}<!-- {part} -->\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+        print(f"{table}\n")
+    readme.write_text(text)
 
 
 def data_folder(given: Path | None) -> Path | None:
@@ -251,7 +282,7 @@ def main() -> None:
             rows = {"training": training, "linkage": linkage}[part](arguments.seeds)
         results[part] = {"cpu_seconds": round(time.process_time() - start, 1), "rows": rows}
         file.write_text(json.dumps(results, indent=1) + "\n")
-    print(markdown(results))
+    write_tables(results, HERE / "README.md")
 
 
 if __name__ == "__main__":

@@ -152,14 +152,15 @@ def test_settings_out_of_range_are_refused(wrong):
         GradientSettings(**wrong)
 
 
-def test_remarks_compare_the_first_updates_with_the_last():
+def test_remarks_give_the_curve_as_means_of_five_parts_of_the_training():
     policy, gradient = made()
     rng = np.random.default_rng(3)
     assert gradient.remarks == ()
     for _ in range(20):
         episodes = play(policy, rng)
         gradient.learn(episodes, (episodes.codes == OPTIMUM).sum(axis=1).astype(np.float64))
-    rows = np.array(gradient.curve)
+    means = np.array(gradient.curve).reshape(5, 4, 3).mean(axis=1)
     (remark,) = gradient.remarks
-    assert remark.startswith("policy after 20 updates: entropy of a decision ")
-    assert remark.endswith(f"mean reward {rows[:2, 2].mean():.2f} to {rows[-2:, 2].mean():.2f}")
+    assert remark.startswith("policy after 20 updates, means of 5 equal parts of them: ")
+    assert f"entropy of a decision {', '.join(f'{v:.2f}' for v in means[:, 1])} nats" in remark
+    assert remark.endswith(f"reward {', '.join(f'{v:.2f}' for v in means[:, 2])}")

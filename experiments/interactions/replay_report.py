@@ -1,0 +1,73 @@
+"""Tables of the replays: hypervolume at the marks, evaluations to random's last, who is not better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+MARKS = (50, 200, 1000)
+
+
+def at(run: dict[str, Any], mark: int) -> float | None:
+    """Return the last volume kept up to ``mark`` evaluations; None where the run was cut off."""
+    kept = [m for m in run["volumes"] if m <= mark]
+    longest = max(run["volumes"], default=0)
+    return run["volumes"][max(kept)] if kept and longest >= mark - mark % 8 else None
+
+
+def reached(run: dict[str, Any], bar: float) -> float:
+    """Return the first kept number of evaluations with at least the volume ``bar``."""
+    return min((m for m, volume in run["volumes"].items() if volume >= bar), default=np.inf)
+
+
+def spread(values: list[float | None]) -> str:
+    """Return ``median [least, largest]``, empty when some were cut off."""
+    known = [v for v in values if v is not None]
+    if len(known) < len(values) or not known:
+        return ""
+    return f"{np.median(known):.4f} [{min(known):.4f}, {max(known):.4f}]"
+
+
+def groups(runs: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, list[dict[str, Any]]]]:
+    """Return (table, answers, start) -> strategy -> runs."""
+    found: dict[tuple[str, str, str], dict[str, list[dict[str, Any]]]] = {}
+    for run in runs:
+        own = found.setdefault((run["table"], run["answers"], run["start"]), {})
+        own.setdefault(run["strategy"], []).append(run)
+    return found
+
+
+def not_better(named: dict[str, list[dict[str, Any]]], mark: int = 200) -> list[str]:
+    """Return the strategies whose median volume at ``mark`` does not exceed random's."""
+    middle = {s: [at(r, mark) for r in runs] for s, runs in named.items()}
+    known = {s: float(np.median(v)) for s, v in middle.items() if v and None not in v}
+    return [s for s, v in known.items() if s != "random" and v <= known.get("random", -1.0)]
+
+
+def table(named: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return one Markdown table."""
+    heads = [f"at {m:,}" for m in MARKS]
+    lines = [f"| strategy | {' | '.join(heads)} | evaluations to random's last | runs | s a run |"]
+    lines.append("|---" * (len(MARKS) + 4) + "|")
+    bars = [at(r, MARKS[-1]) for r in named.get("random", [])]
+    bar = float(np.median([b for b in bars if b is not None])) if None not in bars and bars else np.inf
+    for name, runs in sorted(named.items()):
+        if all(r["ended"].startswith("refused") for r in runs):
+            lines.append(f"| `{name}` | {runs[0]['ended'][:60]} |" + " |" * (len(MARKS) + 2))
+            continue
+        cells = [spread([at(r, m) for r in runs]) for m in MARKS]
+        first = np.percentile([reached(r, bar) for r in runs], 50, method="higher")
+        word = "not reached" if np.isinf(first) else f"{first:.0f}"
+        seconds = np.median([r["seconds"] for r in runs])
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {word} | {len(runs)} | {seconds:.0f} |")
+    return lines
+
+
+def markdown(runs: list[dict[str, Any]]) -> str:
+    """Return all tables with what follows from them."""
+    lines: list[str] = []
+    for (name, answers, start), named in sorted(groups(runs).items()):
+        lines += ["", f"### {name}, {answers}, {start}", "", *table(named), ""]
+        lines.append("Not better than `random` at 200: " + (", ".join(not_better(named)) or "none") + ".")
+    return "\n".join(lines)
