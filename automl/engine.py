@@ -26,6 +26,7 @@ from automl.core.front import pareto_front
 from automl.core.front import pick_best
 from automl.core.indicators import hypervolume
 from automl.core.measurement import Measurement
+from automl.core.number_set import NumberSet
 from automl.core.objective import losses
 from automl.core.outcome import Event
 from automl.core.outcome import EventKind
@@ -129,7 +130,7 @@ class _Progress:
         self._budgets = budgets
         self._reference = reference
         self._front = losses(run.objectives, [])
-        self._taken: set[int] = set()
+        self._taken = NumberSet()
         self._least_violation = np.inf
         self._volume = -1.0
         self.history: list[tuple[int, float]] = []
@@ -222,7 +223,8 @@ class _Loop:
 
     def trials(self) -> list[Trial]:
         """Return the trials of the search so far, in order."""
-        return [t for t in self.run.ledger.trials() if t.number in self.runner.used]
+        recorded = self.run.ledger.trials()
+        return [recorded[number] for number in self.runner.used]
 
     def search(self) -> StopReason:
         """Ask, evaluate and tell until a rule says stop."""
@@ -300,11 +302,9 @@ class _Loop:
 
     def _leftovers(self) -> list[Trial]:
         """Return recorded trials of the search that the replay did not ask for, and take them in."""
-        left = [
-            t
-            for t in self.run.ledger.trials()
-            if t.number not in self.runner.used and t.fidelity is not Fidelity.CONFIRMED
-        ]
+        recorded, used = self.run.ledger.trials(), self.runner.used
+        unasked = (recorded[number] for number in range(len(recorded)) if number not in used)
+        left = [t for t in unasked if t.fidelity is not Fidelity.CONFIRMED]
         if left:
             self.runner.used.update(t.number for t in left)
             note = (
@@ -345,7 +345,7 @@ def run_search(run: SearchRun) -> SearchOutcome:
     if not loop.progress.history or loop.progress.history[-1][0] != len(searched):
         loop.progress.update(searched)
     return SearchOutcome(
-        trials=tuple(run.ledger.trials()),
+        trials=run.ledger.trials(),
         budgets=budgets,
         front=pareto_front(searched, run.objectives, budgets, fidelity=run.fidelity),
         best=pick_best(whole, run.objectives[0], budgets, ties=run.objectives[1:]),
