@@ -172,6 +172,10 @@ class WorkerPool(ABC):
         """Return whether a launched worker has a place to run; one that has not disturbs nobody."""
         return True
 
+    def _set_aside(self, slot: int, reason: str) -> bool:
+        """Use the machine of a slot, which refuses to go on, no more; return whether others can take over."""
+        return False
+
     @abstractmethod
     def _kill(self, slot: int) -> None:
         """End the worker of ``slot`` at once; it reports nothing any more."""
@@ -303,8 +307,8 @@ class WorkerPool(ABC):
             self.close()
             raise ExecutionError(f"a worker cannot be set up: {report.value}")
         if report.kind is ReportKind.BROKEN:
-            self.close()
-            raise ExecutionError(str(report.value))
+            self._leave(report, running)
+            return
         if report.kind is ReportKind.DIED:
             self._bury(report.slot, running, str(report.value))
             return
@@ -317,6 +321,17 @@ class WorkerPool(ABC):
             done = report.kind is ReportKind.DONE
             value, failure = (report.value, None) if done else (None, str(report.value))
             self._finish(Completion(running.job.key, value, failure, report.seconds))
+
+    def _leave(self, report: Report, running: _Running | None) -> None:
+        """Give the job of a machine that refuses to go on to another one; it is no attempt of the job."""
+        if not self._set_aside(report.slot, str(report.value)):
+            self.close()
+            raise ExecutionError(str(report.value))
+        self._kill(report.slot)
+        self._launched.discard(report.slot)
+        self._idle.discard(report.slot)
+        if running is not None and running.job.key in self._order:
+            self._waiting[running.job.lane].appendleft(running.job)
 
     def _bury(self, slot: int, running: _Running | None, reason: str) -> None:
         """Free the slot of a dead worker and try its job again, or give the job up."""

@@ -23,6 +23,7 @@ from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 from automl.execution.resources import WorkerResources
 
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RayExecutor", "probe_cluster"]
 
+_log = logging.getLogger(__name__)
 _QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 _PROBE_S = 5.0
 #: Seconds between looks at a cluster that says nothing.
 _LOOK_S = 2.0
 #: Seconds without room for a single worker after which the run ends.
 _ROOM_S = 300.0
+#: Seconds for which a node that refuses to write gets no new workers.
+_ASIDE_S = 60.0
 #: What an actor says first; all else is a ReportKind.
 _PLACED = "placed"
 
@@ -50,8 +54,8 @@ class _Actor:
         self._state: Any = None
 
     def hello(self) -> tuple[str, Any, float]:
-        """Say that the actor has a place and runs."""
-        return _PLACED, None, 0.0
+        """Say on which node the actor has its place."""
+        return _PLACED, ray.get_runtime_context().get_node_id(), 0.0
 
     def prepare(self, setup: Callable[[], Any]) -> tuple[str, Any, float]:
         """Build the state."""
@@ -59,7 +63,9 @@ class _Actor:
         try:
             self._state = setup()
         except Exception as error:  # noqa: BLE001  the worker boundary
-            return ReportKind.SETUP_FAILED, failure_text(error), time.perf_counter() - start
+            kind, reason = failed_job(error)
+            kind = kind if kind is ReportKind.BROKEN else ReportKind.SETUP_FAILED
+            return kind, reason, time.perf_counter() - start
         return ReportKind.READY, None, time.perf_counter() - start
 
     def run(self, payload: Any) -> tuple[str, Any, float]:
@@ -75,8 +81,9 @@ class RayExecutor(WorkerPool):
     ``setup`` and ``work`` go to Ray's object store once, with the arrays that partials carry; every actor
     reads them from there. On a cluster the package must be installed on each node. Workers are asked for up
     to ``workers``; those that find no room wait until a node joins, and the job of one that leaves is done by
-    another. An exclusive job waits for this run's other jobs; it knows nothing of other runs on the cluster,
-    unless nodes are kept for timing by a resource of their own.
+    another. A node whose disk refuses to write gets no work for a minute while others have room for it. An
+    exclusive job waits for this run's other jobs; it knows nothing of other runs on the cluster, unless nodes
+    are kept for timing by a resource of their own.
 
     Args:
         workers: number of actors.
@@ -107,7 +114,9 @@ class RayExecutor(WorkerPool):
         super().__init__(workers, timeout_s, timing_slot=timing is not None)
         self._resources = resources or WorkerResources()
         self._timing = timing
-        self._placed: set[int] = set()
+        # The node of each worker that has a place, and until when a node gets no workers.
+        self._placed: dict[int, str] = {}
+        self._aside: dict[str, float] = {}
         self._waiting_since: float | None = None
         self._address = address
         self._owns_runtime = False
@@ -168,6 +177,9 @@ class RayExecutor(WorkerPool):
             options = {"num_cpus": wanted.cpus, "num_gpus": wanted.gpus, "resources": dict(wanted.named)}
             if wanted.memory_bytes is not None:
                 options["memory"] = wanted.memory_bytes
+        aside = self._nodes_aside()
+        if aside:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(aside)})"}
         made = ray.remote(_Actor).options(max_restarts=0, **options)
         actor = made.remote(self._work_ref, wanted.memory_bytes)
         self._actors[slot] = actor
@@ -176,6 +188,30 @@ class RayExecutor(WorkerPool):
 
     def _is_placed(self, slot: int) -> bool:
         return slot in self._placed
+
+    def _nodes_aside(self) -> list[str]:
+        now = time.monotonic()
+        self._aside = {node: until for node, until in self._aside.items() if until > now}
+        return sorted(self._aside)
+
+    def _set_aside(self, slot: int, reason: str) -> bool:
+        node = self._placed.get(slot)
+        if node is None:
+            return False
+        self._aside[node] = time.monotonic() + _ASIDE_S
+        needed = {"CPU": self._resources.cpus, **self._resources.named}
+        if slot == self._timing_slot and self._timing is not None:
+            needed = {self._timing: 1.0}
+        others = [
+            other
+            for other in ray.nodes()
+            if other["Alive"]
+            and other["NodeID"] not in self._aside
+            and all(other["Resources"].get(name, 0.0) >= amount for name, amount in needed.items())
+        ]
+        if others:
+            _log.warning("node %s gets no work for %g s: %s", node[:12], _ASIDE_S, reason)
+        return bool(others)
 
     def _assign(self, slot: int, payload: Any) -> None:
         self._pending[self._actors[slot].run.remote(payload)] = slot
@@ -199,7 +235,7 @@ class RayExecutor(WorkerPool):
                 reports.append(Report(slot, ReportKind.FAILED, _first_line(error)))
             else:
                 if kind == _PLACED:
-                    self._placed.add(slot)
+                    self._placed[slot] = value
                     continue
                 reports.append(Report(slot, ReportKind(kind), value, seconds))
         return reports
@@ -223,7 +259,7 @@ class RayExecutor(WorkerPool):
 
     def _forget(self, slot: int) -> Any:
         """Drop what is known of a slot's actor and return it."""
-        self._placed.discard(slot)
+        self._placed.pop(slot, None)
         self._pending = {reference: s for reference, s in self._pending.items() if s != slot}
         return self._actors.pop(slot, None)
 

@@ -20,9 +20,11 @@ from automl.execution.pool import failure_text
 class Played(WorkerPool):
     """Reports what the script says: a list of functions from the set of busy slots to reports."""
 
-    def __init__(self, workers, deaths=(), *, timing=False, fat=(), homeless=()):
+    def __init__(self, workers, deaths=(), *, timing=False, fat=(), homeless=(), full=()):
         super().__init__(workers, None, timing_slot=timing)
         self.fat = fat
+        #: Slots whose machine's disk is full.
+        self.full = full if full == "all" else set(full)
         self.homeless = homeless
         self.log = []
         self.deaths = list(deaths)
@@ -46,6 +48,8 @@ class Played(WorkerPool):
         if payload in self.deaths:
             self.deaths.remove(payload)
             self.news.append(Report(slot, ReportKind.DIED, "signal SIGKILL"))
+        elif self.full == "all" or slot in self.full:
+            self.news.append(Report(slot, ReportKind.BROKEN, "the system refuses to write"))
         elif payload in self.fat:
             self.news.append(Report(slot, ReportKind.OVER_MEMORY, "it took 900 MB"))
         else:
@@ -54,6 +58,14 @@ class Played(WorkerPool):
     def _wait(self, timeout_s):
         # The latest first: jobs end in another order than they began.
         return [self.news.pop()]
+
+    def _set_aside(self, slot, reason):
+        self.log.append(("aside", slot))
+        if self.full == "all":
+            return False
+        # The slot comes back on another machine.
+        self.full.discard(slot)
+        return True
 
     def _kill(self, slot):
         self.log.append(("kill", slot))
@@ -102,6 +114,22 @@ def test_third_death_fails_the_job_with_the_last_reason():
     done = play(pool, [("b", SHARED), ("c", SHARED)])
     assert done[0].failure == "its worker died 3 times, last time by: signal SIGKILL"
     assert done[1].value == "C"
+
+
+def test_the_job_of_a_machine_whose_disk_is_full_is_done_elsewhere_and_is_no_attempt():
+    pool = Played(2, full={0, 1})
+    done = play(pool, [("a", SHARED), ("b", SHARED), ("c", SHARED)])
+    assert [c.value for c in done] == ["A", "B", "C"]
+    assert sorted(slot for kind, slot in pool.log if kind == "aside") == [0, 1]
+    assert sorted(slot for kind, slot in pool.log if kind == "kill") == [0, 1]
+    twice_dead = Played(1, deaths=["a", "a"], full={0})
+    assert [c.value for c in play(twice_dead, [("a", SHARED)])] == ["A"]
+
+
+def test_without_another_machine_a_full_disk_ends_the_run():
+    pool = Played(2, full="all")
+    with pytest.raises(ExecutionError, match="refuses to write"):
+        play(pool, [("a", SHARED)])
 
 
 def test_exclusive_job_of_a_dead_worker_is_tried_again_alone():
