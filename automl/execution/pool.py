@@ -42,6 +42,9 @@ __all__ = [
 #: The system lets nobody write: no space, a quota, a size limit, a read-only or broken disk.
 _MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
+#: Seconds by which a wait is late before the machine counts as suspended.
+_ASLEEP_S = 5.0
+
 #: How often a job is tried again after its worker died.
 MAX_RETRIES = 2
 
@@ -285,8 +288,16 @@ class WorkerPool(ABC):
     def _advance(self) -> None:
         """Hand out what can be handed out, then take one round of news."""
         self._dispatch()
-        for report in self._wait(self._patience()):
+        patience, before = self._patience(), time.monotonic()
+        for report in self._wait(patience):
             self._take(report)
+        if patience is None:
+            return
+        waited = time.monotonic() - before
+        if waited > patience + _ASLEEP_S:
+            # This machine was suspended: nobody worked in that time, or the news of it is still to be read.
+            for running in self._running.values():
+                running.started += waited
         self._expire()
 
     def _patience(self) -> float | None:

@@ -158,7 +158,8 @@ class RayExecutor(WorkerPool):
         except Exception as error:  # Ray raises bare exceptions when a start takes too long.
             where = f"the cluster at '{self._address}'" if self._address else "Ray on this machine"
             raise ExecutionError(
-                f"cannot start or reach {where}: {failure_text(error)}; check the address, or leave Ray out"
+                f"cannot start or reach {where}: {failure_text(error)}; check the address (and that "
+                "RAY_AUTH_MODE=token is set where the cluster asks for a token), or leave Ray out"
             ) from error
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = cluster
