@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -17,6 +18,7 @@ from ray.exceptions import RayError
 from ray.exceptions import RaySystemError
 
 from automl.core.errors import ExecutionError
+from automl.execution.last_words import LastWords
 from automl.execution.memory_guard import run_guarded
 from automl.execution.pool import Report
 from automl.execution.pool import ReportKind
@@ -75,6 +77,16 @@ class _Actor:
         return kind, value, time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """Fetches a shared value when it is called, on whatever node that happens."""
+
+    reference: Any
+
+    def __call__(self) -> Any:
+        return ray.get(self.reference)
+
+
 class RayExecutor(WorkerPool):
     """Runs jobs on Ray actors, by default of one processor and one numerical thread each.
 
@@ -93,6 +105,8 @@ class RayExecutor(WorkerPool):
         timeout_s: seconds after which a job fails and its actor is replaced; None for no limit.
         oversubscribe: allow more workers than this machine has processors when Ray is started here.
         resources: what each worker reserves and how much memory it may take; one processor when None.
+        on_lost: sentence that is said when the Ray node of this machine is gone, which ends this process at
+            once; None for silence.
         timing: resource of the nodes that time: exclusive jobs run there, in one actor that takes 1 of it and
             no processor, while shared jobs run elsewhere. None to time on a worker when all others are idle.
 
@@ -109,17 +123,22 @@ class RayExecutor(WorkerPool):
         oversubscribe: bool = False,
         resources: WorkerResources | None = None,
         timing: str | None = None,
+        on_lost: str | None = None,
     ) -> None:
         check_workers(workers, max(workers, 1) if oversubscribe or address else available_cpus())
         super().__init__(workers, timeout_s, timing_slot=timing is not None)
         self._resources = resources or WorkerResources()
         self._timing = timing
         # The node of each worker that has a place, and until when a node gets no workers.
+        self._on_lost = on_lost
+        self._last_words: LastWords | None = None
         self._placed: dict[int, str] = {}
         self._aside: dict[str, float] = {}
         self._waiting_since: float | None = None
         self._address = address
         self._owns_runtime = False
+        # An object lives in the store as long as somebody holds its reference.
+        self._shared: list[Any] = []
         self._setup_ref: Any = None
         self._work_ref: Any = None
         self._actors: dict[int, Any] = {}
@@ -133,6 +152,21 @@ class RayExecutor(WorkerPool):
         except (RayError, TypeError, AttributeError, ValueError) as error:
             self.close()
             raise ExecutionError(f"the work cannot be sent to Ray workers: {failure_text(error)}") from error
+
+    def share(self, value: Any) -> Callable[[], Any]:
+        """Put a value into the object store once; what is returned travels to workers and gets it there.
+
+        Raises:
+            ExecutionError: Ray cannot be started or reached, or the value cannot be sent.
+        """
+        if not ray.is_initialized():
+            self._connect()
+        try:
+            self._shared.append(ray.put(value))
+        except (RayError, TypeError, AttributeError, ValueError) as error:
+            self.close()
+            raise ExecutionError(f"the data cannot be sent to Ray workers: {failure_text(error)}") from error
+        return _Shared(self._shared[-1])
 
     def _connect(self) -> None:
         if self._address:
@@ -164,6 +198,7 @@ class RayExecutor(WorkerPool):
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = cluster
         self._owns_runtime = True
+        self._last_words = LastWords(self._on_lost) if self._on_lost is not None else None
 
     def _own_resources(self) -> dict[str, float]:
         """Return the named resources of a runtime that is started here: enough for every worker."""
@@ -273,9 +308,13 @@ class RayExecutor(WorkerPool):
         """Stop the actors, and the runtime if this executor started it. A second call does nothing."""
         super().close()
         self._setup_ref = self._work_ref = None
+        self._shared.clear()
         if self._owns_runtime:
             self._owns_runtime = False
             ray.shutdown()
+        if self._last_words is not None:
+            self._last_words.dismiss()
+            self._last_words = None
 
 
 def probe_cluster(address: str) -> None:

@@ -118,7 +118,10 @@ class Chaos:
         while not self.finished():
             before = time.monotonic()
             time.sleep(0.1)
-            gaps += time.monotonic() - before > 3.0
+            slept = time.monotonic() - before
+            if slept > 3.0:
+                gaps += 1
+                moved = (moved[0], moved[1] + slept)  # the machine stood still, not the run
             self.cluster.tend()
             count, now = lines(self.folder), time.monotonic()
             moved = (count, now) if count != moved[0] else moved
