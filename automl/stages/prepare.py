@@ -199,7 +199,7 @@ def prepare(
     if config.space not in SPACES:
         raise ConfigError(unknown_name("space", config.space, SPACES))
     listener(Progressed("prepare", 0, _STEPS, "model"))
-    make_target(config.target, threads=config.threads, batch=config.batch)
+    target = make_target(config.target, threads=config.threads, batch=config.batch)
     shapes = tuple(parse_input_shape(text) for text in config.input) or None
     model = load_model(
         module if module is not None else config.model, input_shapes=shapes, weights=config.weights
@@ -213,7 +213,7 @@ def prepare(
         seed=child_seed(config.seed, "data"),
     )
     splits = _calibrate_elsewhere(config, model, splits)
-    return build_workbench(config, folder, cache_folder, listener, model=model, splits=splits)
+    return build_workbench(config, folder, cache_folder, listener, model=model, splits=splits, target=target)
 
 
 def build_workbench(
@@ -224,6 +224,7 @@ def build_workbench(
     *,
     model: LoadedModel,
     splits: DataSplits,
+    target: Target | None = None,
 ) -> Workbench:
     """Trace, export and calibrate a model that is loaded, with its data.
 
@@ -234,11 +235,12 @@ def build_workbench(
         listener: told about each step.
         model: the loaded model.
         splits: its samples.
+        target: the configuration's; made when None.
 
     Raises:
         AutomlError: any input cannot be used; the text says what to do.
     """
-    target = make_target(config.target, threads=config.threads, batch=config.batch)
+    target = target or make_target(config.target, threads=config.threads, batch=config.batch)
     order = {"trace": 2, "export": 3}
     traced, base = trace_and_export(
         model, cache_folder, lambda step: listener(Progressed("prepare", order[step], _STEPS, step))

@@ -28,7 +28,8 @@ def test_what_travelled_evaluates_as_the_drivers_workbench_does(bench, evaluator
     candidate = bench.space.uniform("precision", "w8a8")
     other = CandidateEvaluator(there, nominal_ms=1.0)
     files = [e.write(candidate) for e in (evaluator, other)]
-    here, elsewhere = (e.predict(f, "f32", bench.data.evaluation) for e, f in zip((evaluator, other), files))
+    samples = bench.data.evaluation
+    here, elsewhere = evaluator.predict(files[0], "f32", samples), other.predict(files[1], "f32", samples)
     for file in files:
         file.unlink()
     np.testing.assert_allclose(here[0], elsewhere[0], atol=1e-5)
