@@ -23,6 +23,7 @@ from automl.core.trial import Trial
 from automl.core.trial import TrialState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Iterator
 
     from automl.core.candidate import Option
@@ -128,7 +129,7 @@ class TrialStore:
 
     def view(self) -> TrialSequence:
         """Return the trials so far; it does not see those that come later."""
-        return TrialSequence(self, len(self))
+        return TrialSequence(self, range(len(self)))
 
     def _packed(self, codes: list[int]) -> bytes:
         row = np.array(codes, dtype=self._code_type)
@@ -151,19 +152,23 @@ class TrialStore:
 
 
 class TrialSequence(Sequence["Trial"]):
-    """The first trials of a store; immutable, each made anew whenever it is looked at.
+    """Trials of a store; immutable, each made anew whenever it is looked at.
 
     Args:
         store: holds them.
-        count: how many.
+        numbers: which of them, in order.
     """
 
-    def __init__(self, store: TrialStore, count: int) -> None:
+    def __init__(self, store: TrialStore, numbers: Sequence[int]) -> None:
         self._store = store
-        self._count = count
+        self._numbers = numbers
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._numbers)
+
+    def of(self, numbers: Iterable[int]) -> TrialSequence:
+        """Return the trials with some of the store's numbers."""
+        return TrialSequence(self._store, array("q", numbers))
 
     @overload
     def __getitem__(self, index: int) -> Trial: ...
@@ -171,11 +176,11 @@ class TrialSequence(Sequence["Trial"]):
     def __getitem__(self, index: slice) -> list[Trial]: ...
     def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
         if isinstance(index, slice):
-            return [self._store[number] for number in range(self._count)[index]]
-        return self._store[range(self._count)[index]]
+            return [self._store[number] for number in self._numbers[index]]
+        return self._store[self._numbers[index]]
 
     def __iter__(self) -> Iterator[Trial]:
-        return (self._store[number] for number in range(self._count))
+        return (self._store[number] for number in self._numbers)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
