@@ -127,6 +127,11 @@ class TrialStore:
             seconds,
         )
 
+    def identity(self, number: int) -> tuple[str, Fidelity]:
+        """Return the digest of a trial's candidate and its fidelity, without making the trial."""
+        _, digest, _, fidelity, _ = _HEAD.unpack_from(self._rows[number])
+        return f"{digest:016x}", _FIDELITIES[fidelity]
+
     def view(self) -> TrialSequence:
         """Return the trials so far; it does not see those that come later."""
         return TrialSequence(self, range(len(self)))
@@ -165,6 +170,10 @@ class TrialSequence(Sequence["Trial"]):
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def identities(self) -> Iterator[tuple[str, Fidelity]]:
+        """Yield digest and fidelity of each trial, much faster than the trials."""
+        return (self._store.identity(number) for number in self._numbers)
 
     def of(self, numbers: Iterable[int]) -> TrialSequence:
         """Return the trials with some of the store's numbers."""

@@ -16,6 +16,7 @@ from automl.core.rng import child_seed
 from automl.core.trial import Fidelity
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
+from automl.core.trial_store import TrialSequence
 from automl.execution.base import Job
 from automl.execution.base import Lane
 
@@ -107,7 +108,7 @@ class TrialRunner:
         recorded = ledger.trials()
         self._next = len(recorded)
         # Numbers and not trials, and whole numbers for keys: a long search holds all of them.
-        self._known = {_short_key(t.candidate, t.fidelity): t.number for t in recorded}
+        self._known = {_short_key(*identity): number for number, identity in enumerate(_identities(recorded))}
 
     @property
     def seconds(self) -> float:
@@ -116,7 +117,7 @@ class TrialRunner:
 
     def is_new(self, candidate: Candidate, fidelity: Fidelity) -> bool:
         """Return whether this session has not asked for the candidate at this fidelity yet."""
-        known = self._known.get(_short_key(candidate, fidelity))
+        known = self._known.get(_short_key(candidate.digest, fidelity))
         return known is None or known not in self.used
 
     def evaluate(
@@ -143,7 +144,7 @@ class TrialRunner:
         fresh: dict[str, Candidate] = {}
         recorded = self._ledger.trials()
         found: dict[int, Trial] = {}
-        keys = [_short_key(candidate, fidelity) for candidate in candidates]
+        keys = [_short_key(candidate.digest, fidelity) for candidate in candidates]
         for key, candidate in zip(keys, candidates, strict=True):
             number = self._known.get(key)
             if number is None:
@@ -153,7 +154,7 @@ class TrialRunner:
                 if number not in self.used:
                     self._note(found[number], replayed=True)
         for trial in self._evaluated(fresh, origin, fidelity, deadline) if fresh else ():
-            self._known[_short_key(trial.candidate, fidelity)] = trial.number
+            self._known[_short_key(trial.candidate.digest, fidelity)] = trial.number
             found[trial.number] = trial
             self._note(trial, replayed=False)
         return [found[self._known[key]] for key in keys]
@@ -227,5 +228,11 @@ def _key(candidate: Candidate, fidelity: Fidelity) -> str:
     return f"{candidate.digest}/{fidelity}"
 
 
-def _short_key(candidate: Candidate, fidelity: Fidelity) -> int:
-    return int(candidate.digest, 16) * len(_FIDELITIES) + _FIDELITIES[fidelity]
+def _identities(trials: Sequence[Trial]) -> Iterator[tuple[str, Fidelity]]:
+    if isinstance(trials, TrialSequence):
+        return trials.identities()
+    return ((trial.candidate.digest, trial.fidelity) for trial in trials)
+
+
+def _short_key(digest: str, fidelity: Fidelity) -> int:
+    return int(digest, 16) * len(_FIDELITIES) + _FIDELITIES[fidelity]

@@ -98,6 +98,7 @@ def test_a_view_is_a_sequence_that_does_not_grow():
     assert view[-1] == mixed()[2]
     assert view[1:] == mixed()[1:3]
     assert view == tuple(mixed()[:3])
+    assert list(view.identities()) == [(t.candidate.digest, t.fidelity) for t in view]
     assert view.of([2, 0]) == [mixed()[2], mixed()[0]]
     assert view != mixed()
     with pytest.raises(IndexError):
