@@ -1,7 +1,7 @@
 """What the driver costs a trial, how large a ledger may grow, and whether memory stays flat.
 
     python experiments/overhead/run.py [--trials 10000] [--dimensions 200] [--ledger 100000]
-        [--ledger-folder /dev/shm] [--long 100000]
+        [--ledger-folder /dev/shm] [--long 100000 [--long-folder PLACE]]
 
 One search runs in this process on a made-up chain of layers whose evaluation is an array look-up. What is
 not the evaluation is overhead: the ask and tell of the strategy, the record of the ledger, and the engine
@@ -17,6 +17,7 @@ import argparse
 import gc
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -215,6 +216,22 @@ def large_ledger(folder, dimensions, trials):
     }
 
 
+def long_search(arguments):
+    """Return what a long search cost and how long it takes to resume; a search that was kept is only resumed."""
+    place = arguments.long_folder or Path(tempfile.mkdtemp(dir=arguments.ledger_folder))
+    place.mkdir(exist_ok=True)
+    told = place / "search.json"
+    if not told.exists():
+        found = search(place, "evolutionary", arguments.dimensions, arguments.long)
+        told.write_text(json.dumps(found))
+    found = json.loads(told.read_text())
+    found["resume"] = resume(place, "evolutionary", arguments.dimensions, arguments.long)
+    print(json.dumps(found), flush=True)
+    if arguments.long_folder is None:
+        shutil.rmtree(place)
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=10_000)
@@ -223,15 +240,12 @@ def main():
     parser.add_argument("--strategies", nargs="*", default=["evolutionary", "random"])
     parser.add_argument("--ledger-folder", type=Path, help="where the large ledger is written")
     parser.add_argument("--long", type=int, default=0, help="trials of a search that is resumed as a whole")
+    parser.add_argument("--long-folder", type=Path, help="where the long search is kept")
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     arguments = parser.parse_args()
     results = {"searches": []}
     if arguments.long:
-        with tempfile.TemporaryDirectory(dir=arguments.ledger_folder) as place:
-            found = search(Path(place), "evolutionary", arguments.dimensions, arguments.long)
-            found["resume"] = resume(Path(place), "evolutionary", arguments.dimensions, arguments.long)
-        print(json.dumps(found), flush=True)
-        results["long"] = found
+        results["long"] = long_search(arguments)
     for name in arguments.strategies:
         with tempfile.TemporaryDirectory() as place:
             synced = sync_ms(Path(place))
