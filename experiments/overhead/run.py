@@ -217,7 +217,7 @@ def large_ledger(folder, dimensions, trials):
 
 
 def long_search(arguments):
-    """Return what a long search cost and how long it takes to resume; a search that was kept is only resumed."""
+    """Return what a long search cost and its resuming takes; a search that was kept is only resumed."""
     place = arguments.long_folder or Path(tempfile.mkdtemp(dir=arguments.ledger_folder))
     place.mkdir(exist_ok=True)
     told = place / "search.json"
