@@ -153,7 +153,9 @@ class WorkerPool(ABC):
         self._launched: set[int] = set()
         self._idle: set[int] = set()
         self._running: dict[int, _Running] = {}
+        # Deaths before being ready since somebody got ready, and slots that are not tried again until then.
         self._failed_setups = 0
+        self._given_up: set[int] = set()
 
     @abstractmethod
     def _prepare(self, setup: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
@@ -254,8 +256,10 @@ class WorkerPool(ABC):
             if shared:
                 self._begin(slot, shared.popleft())
         coming = self._launched - self._idle - self._running.keys() - {self._timing_slot}
+        if not self._launched:
+            self._given_up.clear()
         for slot in range(self.workers):
-            if slot not in self._launched and len(coming) < len(shared):
+            if slot not in self._launched | self._given_up and len(coming) < len(shared):
                 self._start_worker(slot)
                 coming.add(slot)
         alone = not shared and not self._running and not any(map(self._is_placed, coming))
@@ -311,6 +315,7 @@ class WorkerPool(ABC):
             return
         if report.kind is ReportKind.READY:
             self._failed_setups = 0
+            self._given_up.clear()
             self._idle.add(report.slot)
             return
         running = self._running.pop(report.slot, None)
@@ -353,7 +358,11 @@ class WorkerPool(ABC):
             return
         if running is None:
             self._failed_setups += 1
-            if self._failed_setups > MAX_RETRIES:
+            if self._failed_setups <= (MAX_RETRIES + 1) * self.workers:
+                return
+            # Those that got ready go on without it; a node that joins later gives the slot another chance.
+            self._given_up.add(slot)
+            if not self._idle and not self._running:
                 self.close()
                 raise ExecutionError(
                     f"workers die before they are ready: {reason}; free memory or use fewer workers"

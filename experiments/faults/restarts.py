@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -63,6 +64,9 @@ def run_study(make_server, results):
 
     try:
         search(reference, "journal").wait()
+        # The first to open a database makes its tables; two at once would get in each other's way.
+        with suppress(LedgerError):
+            read_ledger(server.url, study_name=folder.name)
         running, left, began = search(folder, server.url), list(script), time.monotonic()
         while running.poll() is None:
             time.sleep(0.1)

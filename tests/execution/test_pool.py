@@ -168,6 +168,22 @@ def test_workers_that_never_get_ready_end_the_run():
         play(pool, [("a", SHARED)])
 
 
+def test_workers_that_are_ready_go_on_without_those_that_never_get_ready():
+    class Half(Played):
+        def _launch(self, slot):
+            self.log.append(("launch", slot))
+            kind = ReportKind.READY if slot == 0 else ReportKind.DIED
+            self.news.append(Report(slot, kind, "out of memory"))
+
+        def _wait(self, timeout_s):
+            return [self.news.pop(0)]
+
+    pool = Half(2)
+    done = play(pool, [(name, SHARED) for name in "abcdefghijklmnopqrst"])
+    assert [c.value for c in done] == list("ABCDEFGHIJKLMNOPQRST")
+    assert pool.log.count(("launch", 1)) == 7
+
+
 def test_failure_text_keeps_our_sentence_and_names_other_errors():
     assert failure_text(EvaluationError("layer 3 has no scale")) == "layer 3 has no scale"
     assert failure_text(ValueError("odd")) == "ValueError: odd"
