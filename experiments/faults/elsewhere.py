@@ -41,7 +41,7 @@ def search(place, name, trials, *options):
         "--run",
         str(place / name),
         "--cache",
-        str(place / name / "c"),
+        str(place / f"{name}-cache"),
     ]
     line += ["--trials", str(trials), "--strategy", "random", "--option", "w8a8", *options]
     began = time.monotonic()

@@ -102,6 +102,11 @@ class Cluster:
         for name in command("ip", "netns", "list").stdout.split():
             if name.startswith("faults-"):
                 command("ip", "netns", "del", name, check=False)
+        # A namespace goes when its last process does, its link at once.
+        for line in command("ip", "-o", "link", "show", "type", "veth").stdout.splitlines():
+            link = line.split()[1].partition("@")[0].rstrip(":")
+            if link.startswith("faults-v"):
+                command("ip", "link", "del", link, check=False)
         command("ip", "link", "del", BRIDGE, check=False)
 
 
