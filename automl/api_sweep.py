@@ -17,6 +17,7 @@ from automl.core.errors import LedgerError
 from automl.core.errors import unknown_name
 from automl.stages.events import Progressed
 from automl.stages.events import silent
+from automl.stages.secret_storage import kept_storage
 from automl.stages.sweep import CELLS
 from automl.stages.sweep import SWEEP_FILE
 from automl.stages.sweep import check_sweep
@@ -135,7 +136,11 @@ def sweep(
 
 
 def load_sweep(
-    settings: Mapping[str, Any] | Path | str, *, ray_address: str | None = None, workers: int | None = None
+    settings: Mapping[str, Any] | Path | str,
+    *,
+    ray_address: str | None = None,
+    workers: int | None = None,
+    storage: str | None = None,
 ) -> SweepConfig:
     """Return the validated sweep, with what the caller gives in place of what the settings say.
 
@@ -143,6 +148,8 @@ def load_sweep(
         ConfigError: a key is refused; the text names it.
     """
     given: dict[str, Any] = {} if workers is None else {"workers": workers}
+    if storage is not None:
+        given["storage"] = storage
     if ray_address is not None:
         given |= {"executor": "ray", "ray_address": ray_address}
     found = make_sweep(settings) if isinstance(settings, Mapping) else read_sweep(Path(settings))
@@ -184,7 +191,8 @@ def resume_sweep(folder: Path, *, workers: int | None = None, listener: Listener
     Raises:
         AutomlError: the folder is no sweep's, or it cannot go on.
     """
-    return run_sweep(load_sweep(_stored(folder), workers=workers), run=folder, listener=listener)
+    wanted = load_sweep(_stored(folder), workers=workers, storage=kept_storage(folder))
+    return run_sweep(wanted, run=folder, listener=listener)
 
 
 def open_sweep(folder: Path | str) -> SweepResult:

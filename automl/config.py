@@ -182,8 +182,8 @@ class SearchConfig(BaseModel):
         return {**self.model_dump(mode="json"), "storage": hidden}
 
     def to_yaml(self) -> str:
-        """Return the configuration as YAML, every setting written out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        """Return the configuration as YAML, every setting written out, without a password of the storage."""
+        return yaml.safe_dump(self.shown(), sort_keys=False)
 
 
 def make_config(settings: dict[str, Any]) -> SearchConfig:

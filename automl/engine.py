@@ -20,12 +20,11 @@ from automl.core.errors import AutomlError
 from automl.core.errors import ConfigError
 from automl.core.errors import EvaluationError
 from automl.core.errors import StrategyError
+from automl.core.front import front_best_nearest
 from automl.core.front import latest_complete
-from automl.core.front import nearest
-from automl.core.front import pareto_front
-from automl.core.front import pick_best
 from automl.core.indicators import hypervolume
 from automl.core.measurement import Measurement
+from automl.core.number_set import NumberSet
 from automl.core.objective import losses
 from automl.core.outcome import Event
 from automl.core.outcome import EventKind
@@ -33,6 +32,7 @@ from automl.core.outcome import SearchOutcome
 from automl.core.outcome import StopReason
 from automl.core.outcome import StopRule
 from automl.core.trial import Fidelity
+from automl.core.trial_store import TrialSequence
 from automl.execution.trial_runner import OutOfTimeError
 from automl.execution.trial_runner import Stage
 from automl.execution.trial_runner import TrialRunner
@@ -129,7 +129,7 @@ class _Progress:
         self._budgets = budgets
         self._reference = reference
         self._front = losses(run.objectives, [])
-        self._taken: set[int] = set()
+        self._taken = NumberSet()
         self._least_violation = np.inf
         self._volume = -1.0
         self.history: list[tuple[int, float]] = []
@@ -220,9 +220,12 @@ class _Loop:
     def _on_trial(self, trial: Trial, replayed: bool) -> None:
         self.emit(EventKind.TRIAL, trial=trial, replayed=replayed)
 
-    def trials(self) -> list[Trial]:
+    def trials(self) -> Sequence[Trial]:
         """Return the trials of the search so far, in order."""
-        return [t for t in self.run.ledger.trials() if t.number in self.runner.used]
+        recorded = self.run.ledger.trials()
+        if isinstance(recorded, TrialSequence):
+            return recorded.of(self.runner.used)
+        return [recorded[number] for number in self.runner.used]
 
     def search(self) -> StopReason:
         """Ask, evaluate and tell until a rule says stop."""
@@ -300,11 +303,9 @@ class _Loop:
 
     def _leftovers(self) -> list[Trial]:
         """Return recorded trials of the search that the replay did not ask for, and take them in."""
-        left = [
-            t
-            for t in self.run.ledger.trials()
-            if t.number not in self.runner.used and t.fidelity is not Fidelity.CONFIRMED
-        ]
+        recorded, used = self.run.ledger.trials(), self.runner.used
+        unasked = (recorded[number] for number in range(len(recorded)) if number not in used)
+        left = [t for t in unasked if t.fidelity is not Fidelity.CONFIRMED]
         if left:
             self.runner.used.update(t.number for t in left)
             note = (
@@ -341,15 +342,15 @@ def run_search(run: SearchRun) -> SearchOutcome:
     except AutomlError as caught:
         reason, error = StopReason.ERROR, caught
     searched = loop.trials()
-    whole = latest_complete(searched, run.fidelity)
     if not loop.progress.history or loop.progress.history[-1][0] != len(searched):
         loop.progress.update(searched)
+    front, best, closest = front_best_nearest(searched, run.objectives, budgets, fidelity=run.fidelity)
     return SearchOutcome(
-        trials=tuple(run.ledger.trials()),
+        trials=run.ledger.trials(),
         budgets=budgets,
-        front=pareto_front(searched, run.objectives, budgets, fidelity=run.fidelity),
-        best=pick_best(whole, run.objectives[0], budgets, ties=run.objectives[1:]),
-        nearest=nearest(whole, budgets, run.objectives),
+        front=front,
+        best=best,
+        nearest=closest,
         stopped_by=reason,
         hypervolumes=tuple(loop.progress.history),
         reference=tuple(loop.reference.tolist()),

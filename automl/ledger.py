@@ -1,8 +1,9 @@
 """The ledger: the record of every true evaluation, kept as an Optuna study; one writer, resume is replay.
 
-By default the study lives in a journal file in the run folder, which ``optuna-dashboard`` opens as it is; any
-database that Optuna's RDB storage takes serves by URL. Each trial is one journal line, written and synced in
-its final state, so a killed run holds complete trials and at most one torn last line, which is repaired.
+By default the study lives in a journal file in the run folder, which ``optuna-dashboard`` opens as it is; a
+Redis server or any database that Optuna's RDB storage takes serves by URL. Each trial is one journal line,
+written and synced in its final state, so a killed run holds complete trials and at most one torn last line,
+which is repaired.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -20,11 +22,11 @@ from optuna.distributions import CategoricalDistribution
 from automl.core.errors import LedgerError
 from automl.core.measurement import is_maximized
 from automl.core.objective import Objective
+from automl.core.trial_store import TrialStore
 from automl.ledger_file import RECORD_KEY
 from automl.ledger_file import WriterLock
 from automl.ledger_file import cannot_write
 from automl.ledger_file import clear_journal_lock
-from automl.ledger_file import repair_journal
 from automl.ledger_record import COMPACT_SCHEMA
 from automl.ledger_record import DIMENSIONS_KEY
 from automl.ledger_record import SCHEMA
@@ -33,7 +35,7 @@ from automl.ledger_record import wanted_schema
 from automl.ledger_storage import STORAGE_ERRORS
 from automl.ledger_storage import is_server
 from automl.ledger_storage import location
-from automl.ledger_storage import open_storage
+from automl.ledger_storage import open_study
 from automl.ledger_storage import public
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from automl.core.trial import Trial
+    from automl.core.trial_store import TrialSequence
+    from automl.ledger_study import Study
     from automl.searchspaces.space import SearchSpace
 
 __all__ = ["SCHEMA", "Ledger", "LedgerView", "read_ledger"]
@@ -64,7 +68,7 @@ class LedgerView:
         repairs: what was mended when the ledger was opened.
     """
 
-    trials: tuple[Trial, ...]
+    trials: TrialSequence
     objectives: tuple[Objective, ...]
     meta: Mapping[str, Any]
     space: str
@@ -80,26 +84,37 @@ def read_ledger(path_or_url: Path | str, *, study_name: str = "run") -> LedgerVi
     where = location(path_or_url)
     if isinstance(where, Path) and not where.is_file():
         raise LedgerError(f"there is no ledger at {where}; give the folder of a run that was started")
-    storage = open_storage(where)
+    study = open_study(where, study_name)
     try:
-        study = storage.get_study_id_from_name(study_name)
-        attributes = storage.get_study_user_attrs(study)
-        frozen = storage.get_all_trials(study, deepcopy=False)
-    except KeyError as error:
-        raise LedgerError(
-            f"the ledger {public(where)} has no study '{study_name}'; name one it holds"
-        ) from error
+        if not study.find():
+            raise LedgerError(f"the ledger {public(where)} has no study '{study_name}'; name one it holds")
+        attributes = study.attributes
+        head = _head(attributes, where)
+        store = _load(study, RecordForm.stored(head["schema"], attributes), None)
+        repairs = tuple(study.attributes.get(_REPAIRS, ()))
     except STORAGE_ERRORS as error:
         raise LedgerError(cannot_write(public(where), error)) from error
-    head = _head(attributes, where)
-    form = RecordForm.stored(head["schema"], attributes)
     return LedgerView(
-        tuple(map(form.trial, frozen)),
-        tuple(map(Objective, head["objectives"])),
-        head["meta"],
-        head["space"],
-        tuple(attributes.get(_REPAIRS, ())),
+        store.view(), tuple(map(Objective, head["objectives"])), head["meta"], head["space"], repairs
     )
+
+
+def _load(study: Study, form: RecordForm, space: SearchSpace | None) -> TrialStore:
+    """Return the trials of a study; without the space its dimensions are those of the first trial."""
+    found = study.trials()
+    first = next(found, None)
+    dimensions = form.options(first) if space is None else [(d.name, d.options) for d in space.dimensions]
+    store = TrialStore(dimensions)
+    for stored in () if first is None else chain((first,), found):
+        trial = form.trial(stored)
+        try:
+            store.append(trial)
+        except (ValueError, KeyError) as error:
+            raise LedgerError(
+                f"trial {trial.number} of the ledger does not fit its search space: {error}; restore the "
+                "ledger from a copy, or start the run in a new folder"
+            ) from error
+    return store
 
 
 def _head(attributes: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
@@ -130,15 +145,15 @@ class Ledger:
     #: Seconds between attempts to write; empty for a file, which no server will bring back.
     patience_s: tuple[float, ...] = ()
 
-    def __init__(self, storage: Any, study: int, space: SearchSpace, objectives: Sequence[Objective]) -> None:
-        self._storage = storage
+    def __init__(self, study: Study, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._study = study
+        self._space = space
         self._objectives = tuple(objectives)
         self._lock: WriterLock | None = None
         self._where: Path | str = ""
         self._distributions = {d.name: CategoricalDistribution(d.options) for d in space.dimensions}
         self._form = RecordForm()
-        self._trials: list[Trial] = []
+        self._trials = TrialStore([(d.name, d.options) for d in space.dimensions])
         self.repairs: tuple[str, ...] = ()
 
     @classmethod
@@ -167,7 +182,6 @@ class Ledger:
                 place cannot be written.
         """
         where = location(path_or_url)
-        repair = None
         if isinstance(where, Path):
             try:
                 where.parent.mkdir(parents=True, exist_ok=True)
@@ -178,37 +192,33 @@ class Ledger:
         try:
             if isinstance(where, Path):
                 clear_journal_lock(where)
-                repair = repair_journal(where) if where.exists() else None
-            storage = open_storage(where)
             head = {
                 "schema": wanted_schema(space),
                 "space": space.fingerprint,
                 "objectives": [o.metric for o in objectives],
                 "meta": json.loads(json.dumps(dict(meta))),
             }
-            study, schema = _open_study(storage, study_name, head, where, space)
-            ledger = cls(storage, study, space, objectives)
-            ledger._form = RecordForm.of(schema, space)
+            study = open_study(where, study_name, mend=True)
+            ledger = cls(study, space, objectives)
             ledger._lock, ledger._where = held, where
             ledger.patience_s = SERVER_PATIENCE_S if is_server(where) else ()
-            ledger._load(repair)
+            try:
+                ledger._form = RecordForm.of(_begin(study, head, where, space), space)
+                ledger._trials = _load(study, ledger._form, space)
+                ledger._note_repairs()
+            except STORAGE_ERRORS as error:
+                raise LedgerError(cannot_write(public(where), error)) from error
         except BaseException:
             if held:
                 held.release()
             raise
         return ledger
 
-    def _load(self, repair: str | None) -> None:
-        try:
-            repairs = list(self._storage.get_study_user_attrs(self._study).get(_REPAIRS, ()))
-            if repair:
-                repairs.append(repair)
-                self._storage.set_study_user_attr(self._study, _REPAIRS, repairs)
-            self._trials = [
-                self._form.trial(t) for t in self._storage.get_all_trials(self._study, deepcopy=False)
-            ]
-        except STORAGE_ERRORS as error:
-            raise LedgerError(cannot_write(public(self._where), error)) from error
+    def _note_repairs(self) -> None:
+        repairs = list(self._study.attributes.get(_REPAIRS, ()))
+        if self._study.repair is not None:
+            repairs.append(self._study.repair)
+            self._study.set_attribute(_REPAIRS, repairs)
         self.repairs = tuple(repairs)
 
     def record(self, trial: Trial) -> None:
@@ -250,22 +260,16 @@ class Ledger:
     def _arrived(self, frozen: Any) -> bool:
         """Return whether a write whose answer was lost is in the database."""
         try:
-            stored = self._storage.get_all_trials(self._study, deepcopy=False)
+            stored = self._study.stored(len(self._trials))
         except STORAGE_ERRORS:
             return False
         written = frozen.user_attrs[RECORD_KEY]["check"]
-        return len(stored) > len(self._trials) and (
-            stored[len(self._trials)].user_attrs.get(RECORD_KEY, {}).get("check") == written
-        )
+        return stored is not None and (stored.record or {}).get("check") == written
 
     def _append_once(self, frozen: Any) -> None:
-        size = self._where.stat().st_size if isinstance(self._where, Path) else 0
         try:
-            added = self._storage.create_new_trial(self._study, template_trial=frozen)
-            number = self._storage.get_trial(added).number
+            number = self._study.add(frozen)
         except STORAGE_ERRORS as error:
-            if isinstance(self._where, Path):
-                _cut_back(self._where, size)
             _pass_on_interrupt(error)
             raise LedgerError(cannot_write(public(self._where), error)) from error
         if number != len(self._trials):
@@ -274,9 +278,9 @@ class Ledger:
                 "a run has one writer: stop the other one, then resume"
             )
 
-    def trials(self) -> list[Trial]:
-        """Return all recorded trials in order."""
-        return list(self._trials)
+    def trials(self) -> TrialSequence:
+        """Return all recorded trials in order; those recorded later are not among them."""
+        return self._trials.view()
 
     def close(self) -> None:
         """Give the writer's lock back; a second call does nothing."""
@@ -294,15 +298,6 @@ def _pass_on_interrupt(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def _cut_back(path: Path, size: int) -> None:
-    """Drop the half line that a full disk left, so that the journal stays readable."""
-    try:
-        with path.open("r+b") as file:
-            file.truncate(size)
-    except OSError:
-        return  # The next opening repairs the torn line.
-
-
 def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
     """Return what ``call`` returns without Optuna's information lines on stderr."""
     before = optuna.logging.get_verbosity()
@@ -313,31 +308,22 @@ def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
         optuna.logging.set_verbosity(before)
 
 
-def _open_study(
-    storage: Any, name: str, head: Mapping[str, Any], where: Path | str, space: SearchSpace
-) -> tuple[int, int]:
-    """Return the study, made when there is none, and the schema it is written in."""
-    try:
-        try:
-            study = storage.get_study_id_from_name(name)
-        except KeyError:
-            directions = [
-                optuna.study.StudyDirection.MAXIMIZE
-                if is_maximized(m)
-                else optuna.study.StudyDirection.MINIMIZE
-                for m in head["objectives"]
-            ]
-            study = _quietly(storage.create_new_study, directions, name)
-        attributes = storage.get_study_user_attrs(study)
-        if not attributes.get(RECORD_KEY) and not storage.get_all_trials(study, deepcopy=False):
-            # New, or its writer was killed between these lines.
-            if head["schema"] == COMPACT_SCHEMA:
-                listed = [[d.name, list(d.options)] for d in space.dimensions]
-                storage.set_study_user_attr(study, DIMENSIONS_KEY, listed)
-            storage.set_study_user_attr(study, RECORD_KEY, dict(head))
-            return int(study), int(head["schema"])
-    except STORAGE_ERRORS as error:
-        raise LedgerError(cannot_write(public(where), error)) from error
+def _begin(study: Study, head: Mapping[str, Any], where: Path | str, space: SearchSpace) -> int:
+    """Make the study when there is none, and return the schema it is written in."""
+    if not study.find():
+        directions = [
+            optuna.study.StudyDirection.MAXIMIZE if is_maximized(m) else optuna.study.StudyDirection.MINIMIZE
+            for m in head["objectives"]
+        ]
+        _quietly(study.create, directions)
+    attributes = study.attributes
+    if not attributes.get(RECORD_KEY) and not study.has_trials:
+        # New, or its writer was killed between these lines.
+        if head["schema"] == COMPACT_SCHEMA:
+            listed = [[d.name, list(d.options)] for d in space.dimensions]
+            study.set_attribute(DIMENSIONS_KEY, listed)
+        study.set_attribute(RECORD_KEY, dict(head))
+        return int(head["schema"])
     stored = _head(attributes, where)
     # A ledger goes on in the form in which it was begun.
     old, new = _flat(stored), _flat({**head, "schema": stored["schema"]})
@@ -351,4 +337,4 @@ def _open_study(
             f"{public(where)} belongs to another configuration: {'; '.join(different)}; "
             "use the same settings to resume, or another folder"
         )
-    return int(study), int(stored["schema"])
+    return int(stored["schema"])

@@ -1,4 +1,4 @@
-"""Files of the ledger: the writer's lock, and the check and repair of a journal before it is opened."""
+"""Files of the ledger: the writer's lock, and the check of a journal's lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from contextlib import suppress
+from enum import IntEnum
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -23,12 +24,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RECORD_KEY", "WriterLock", "cannot_write", "checksum", "clear_journal_lock", "repair_journal"]
+__all__ = [
+    "RECORD_KEY",
+    "JournalOperation",
+    "WriterLock",
+    "cannot_write",
+    "checked_entry",
+    "checksum",
+    "clear_journal_lock",
+    "parsed_entry",
+]
 
 #: The user attribute that holds everything Optuna has no field for.
 RECORD_KEY = "automl"
-#: Optuna's code of the journal entry that adds a trial.
-_CREATE_TRIAL = 4
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
+
+class JournalOperation(IntEnum):
+    """Optuna's codes of the journal entries that a ledger reads or writes."""
+
+    CREATE_STUDY = 0
+    DELETE_STUDY = 1
+    SET_STUDY_ATTRIBUTE = 2
+    CREATE_TRIAL = 4
 
 
 class WriterLock:
@@ -105,51 +123,32 @@ def _refuse_living(path: Path, text: str) -> None:
         )
 
 
-def repair_journal(path: Path) -> str | None:
-    """Check every line of a journal file and mend the torn last one that a killed writer leaves.
-
-    A last line that lacks only its line end is kept; any other incomplete last line is cut off.
-
-    Returns:
-        What was repaired, or None.
-
-    Raises:
-        LedgerError: another line is damaged (it is named), or the file cannot be read or written.
-    """
-    try:
-        data = path.read_bytes()
-        body, torn = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
-        lines = body.splitlines()
-        for number, line in enumerate(lines, start=1):
-            _check_line(path, number, line)
-        if not torn:
-            return None
-        if _parsed(torn) is not None:
-            with path.open("ab") as file:
-                file.write(b"\n")
-            return f"line {len(lines) + 1} of {path.name} lacked its line end"
-        with path.open("r+b") as file:
-            file.truncate(len(body))
-        return f"line {len(lines) + 1} of {path.name} was torn after {len(torn)} bytes and cut off"
-    except OSError as error:
-        raise LedgerError(cannot_write(path, error)) from error
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def parsed_entry(line: bytes) -> dict[str, Any] | None:
     """Return the object that a line holds, or None."""
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode())
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
 
 
-def _check_line(path: Path, number: int, line: bytes) -> None:
-    entry = _parsed(line)
+def checked_entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return the entry that a journal's line holds, a trial's compared with its checksum.
+
+    Args:
+        path: the journal, for the message.
+        number: of the line, from 1, likewise.
+        line: with or without its line end.
+
+    Raises:
+        LedgerError: the line is damaged.
+    """
+    entry = parsed_entry(line)
     if entry is not None and isinstance(entry.get("op_code"), int) and "worker_id" in entry:
-        record = entry.get("user_attrs", {}).get(RECORD_KEY) if entry["op_code"] == _CREATE_TRIAL else None
+        trial = entry["op_code"] == JournalOperation.CREATE_TRIAL
+        record = entry.get("user_attrs", {}).get(RECORD_KEY) if trial else None
         if record is None or record.get("check") == checksum(record):
-            return
+            return entry
     raise LedgerError(
         f"{path} is damaged at line {number}: '{line[:40].decode(errors='replace')}' is not an intact entry; "
         "restore the file from a copy, or start the run in a new folder"
@@ -178,4 +177,4 @@ def cannot_write(where: Path | str, error: BaseException) -> str:
 def checksum(record: Mapping[str, Any]) -> str:
     """Return 12 hexadecimal digits that change with any content of a record but its own ``check``."""
     content = {key: value for key, value in record.items() if key != "check"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(_sorted_json(content).encode()).hexdigest()[:12]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from automl.core.candidate import Option
     from automl.core.objective import Objective
+    from automl.ledger_study import StoredTrial
     from automl.searchspaces.space import SearchSpace
 
 __all__ = ["COMPACT_SCHEMA", "DIMENSIONS_KEY", "SCHEMA", "RecordForm", "wanted_schema"]
@@ -109,26 +110,23 @@ class RecordForm:
             user_attrs={RECORD_KEY: _record(trial, letters)},
         )
 
-    def trial(self, frozen: Any) -> Trial:
-        """Return the trial that an Optuna trial records.
+    def trial(self, stored: StoredTrial) -> Trial:
+        """Return the trial that was stored.
 
         Raises:
             LedgerError: it was not written by a ledger or is damaged.
         """
         try:
-            record = frozen.user_attrs[RECORD_KEY]
-            if record["check"] != checksum(record) or record["number"] != frozen.number:
+            record = stored.record
+            intact = stored.checked or record["check"] == checksum(record)
+            if not intact or record["number"] != stored.number:
                 raise ValueError("its checksum or number does not match")
-            candidate = Candidate.of(frozen.params) if self.dimensions is None else self._candidate(record)
-            # Letters are under the checksum: one trial shows whether they mean what they meant, and computing
-            # the digest of each would be most of the time in which a large ledger opens.
-            if self.dimensions is not None and frozen.number > 0:
-                candidate.__dict__["digest"] = record["candidate"]
+            candidate = self._candidate(stored)
             if candidate.digest != record["candidate"]:
                 raise ValueError("its parameters are not those that were measured")
             measurement = record["measurement"]
             return Trial(
-                frozen.number,
+                stored.number,
                 candidate,
                 TrialState(record["state"]),
                 Fidelity(record["fidelity"]),
@@ -139,9 +137,15 @@ class RecordForm:
             )
         except _DAMAGE as error:
             raise LedgerError(
-                f"trial {frozen.number} of the ledger is damaged: {error}; restore the ledger from a copy, "
+                f"trial {stored.number} of the ledger is damaged: {error}; restore the ledger from a copy, "
                 "or start the run in a new folder"
             ) from error
+
+    def options(self, first: StoredTrial | None) -> Sequence[tuple[str, tuple[Option, ...]]]:
+        """Return the dimensions, from the first trial where options are parameters."""
+        if self.dimensions is not None:
+            return self.dimensions
+        return () if first is None else tuple(first.choices.items())
 
     def _letters(self, candidate: Candidate) -> str | None:
         if self.dimensions is None:
@@ -151,11 +155,18 @@ class RecordForm:
             raise ValueError(f"it has {len(options)} dimensions, the space has {len(self.dimensions)}")
         return "".join(_LETTERS[known.index(options[name])] for name, known in self.dimensions)
 
-    def _candidate(self, record: Mapping[str, Any]) -> Candidate:
-        letters = record["options"]
+    def _candidate(self, stored: StoredTrial) -> Candidate:
+        if self.dimensions is None:
+            return Candidate.of(stored.params)
+        letters = stored.record["options"]
         if len(letters) != len(self._tables):
             raise ValueError(f"it has {len(letters)} letters, the ledger {len(self._tables)} dimensions")
-        return Candidate(tuple([table[letters[position]] for position, table in self._tables]))
+        # Letters are under the checksum: one trial shows whether they mean what they meant, and computing
+        # the digest of each would be most of the time in which a large ledger opens.
+        digest = stored.record["candidate"] if stored.number > 0 else None
+        return Candidate.trusted(
+            tuple([table[letters[position]] for position, table in self._tables]), digest
+        )
 
     @cached_property
     def _tables(self) -> list[tuple[int, dict[str, tuple[str, Option]]]]:

@@ -1,26 +1,36 @@
-"""Where a ledger is kept: a journal file, or a database that Optuna's RDB storage takes by URL."""
+"""Where a ledger is kept: a journal file, a Redis server, or a database that Optuna's RDB storage takes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 import sqlalchemy
-from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import SQLAlchemyError
 
 from automl.core.errors import LedgerError
 from automl.core.storage_url import public_url
 from automl.ledger_file import cannot_write
+from automl.ledger_journal import FileLines
+from automl.ledger_journal import JournalStudy
+from automl.ledger_redis import RedisLines
+from automl.ledger_redis import is_redis
+from automl.ledger_study import DatabaseStudy
 
-__all__ = ["STORAGE_ERRORS", "check_storage", "is_server", "location", "open_storage", "public"]
+if TYPE_CHECKING:
+    from automl.ledger_study import Study
+
+__all__ = ["STORAGE_ERRORS", "check_storage", "is_server", "location", "open_study", "public"]
 
 #: What a storage raises when the system or the database refuses.
 STORAGE_ERRORS = (OSError, optuna.exceptions.OptunaError, SQLAlchemyError)
 
-_GIVE = "give an Optuna RDB URL such as sqlite:///run.db, or leave the storage out to use a journal file"
+_GIVE = (
+    "give an Optuna RDB URL such as sqlite:///run.db, or redis://HOST:6379, or leave the storage out to use "
+    "a journal file"
+)
 
 
 def location(path_or_url: Path | str) -> Path | str:
@@ -38,17 +48,24 @@ def public(where: Path | str) -> str:
     return str(where) if isinstance(where, Path) else public_url(where)
 
 
-def open_storage(where: Path | str) -> Any:
-    """Return the Optuna storage at a journal file or URL.
+def open_study(where: Path | str, name: str, *, mend: bool = False) -> Study:
+    """Return the study of a name at a journal file or URL, not read yet.
+
+    Args:
+        where: see :func:`location`.
+        name: of the study.
+        mend: whether to repair the torn last line of a journal file.
 
     Raises:
         LedgerError: it cannot be opened or a driver is missing.
     """
     try:
         if isinstance(where, Path):
-            return optuna.storages.JournalStorage(JournalFileBackend(str(where)))
+            return JournalStudy(FileLines(where, mend=mend), name)
+        if is_redis(where):
+            return JournalStudy(RedisLines(where), name)
         # A connection that a restarted server dropped is found dead before it is used.
-        return optuna.storages.RDBStorage(where, engine_kwargs={"pool_pre_ping": True})
+        return DatabaseStudy(optuna.storages.RDBStorage(where, engine_kwargs={"pool_pre_ping": True}), name)
     except ArgumentError as error:
         raise LedgerError(_not_understood(where)) from error
     except STORAGE_ERRORS as error:
@@ -70,6 +87,9 @@ def check_storage(url: str) -> None:
     """
     if "://" not in url:
         raise LedgerError(f"the storage '{url}' is no URL; {_GIVE}")
+    if is_redis(url):
+        _check_redis(url)
+        return
     try:
         engine = sqlalchemy.create_engine(url)
     except ArgumentError as error:
@@ -84,13 +104,20 @@ def check_storage(url: str) -> None:
         with engine.connect() as connection:
             sqlalchemy.inspect(connection).get_table_names()
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise LedgerError(
-            f"the storage {public(url)} does not answer ({reason}); check that the database runs and that "
-            "the URL is right, or leave the storage out to use a journal file"
-        ) from error
+        raise LedgerError(_no_answer(url, error)) from error
     finally:
         engine.dispose()
+
+
+def _check_redis(url: str) -> None:
+    try:
+        RedisLines(url).ping()
+    except ImportError as error:
+        raise LedgerError(_no_driver(url, error)) from error
+    except ValueError as error:
+        raise LedgerError(_not_understood(url)) from error
+    except OSError as error:
+        raise LedgerError(_no_answer(url, error)) from error
 
 
 def _is_new_file(url: str, database: str | None) -> bool:
@@ -112,6 +139,14 @@ def _is_new_file(url: str, database: str | None) -> bool:
             f"the storage {public(url)} cannot be made ({error.strerror or error}); {_GIVE}"
         ) from error
     return True
+
+
+def _no_answer(url: str, error: BaseException) -> str:
+    reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return (
+        f"the storage {public(url)} does not answer ({reason}); check that the database runs and that "
+        "the URL is right, or leave the storage out to use a journal file"
+    )
 
 
 def _not_understood(where: Path | str) -> str:

@@ -18,6 +18,7 @@ from automl.core.errors import AutomlError
 from automl.core.errors import BudgetError
 from automl.core.errors import ConfigError
 from automl.core.errors import unknown_name
+from automl.core.storage_url import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,10 @@ class SweepConfig:
         return SweepCell(f"{short}-{hashlib.sha256(key.encode()).hexdigest()[:8]}", label, config)
 
     def to_yaml(self) -> str:
-        """Return the sweep as YAML that :func:`read_sweep` takes."""
+        """Return the sweep as YAML that :func:`read_sweep` takes, without a password of the storage."""
+        shared = _plain(self.shared)
+        if isinstance(shared.get("storage"), str):
+            shared["storage"] = public_url(shared["storage"])
         body = {
             "name": self.name,
             "models": [_plain(m) for m in self.models],
@@ -111,7 +115,7 @@ class SweepConfig:
             "budgets": [list(b) for b in self.budgets],
             "strategies": list(self.strategies),
             "seeds": list(self.seeds),
-            **_plain(self.shared),
+            **shared,
         }
         return yaml.safe_dump(body, sort_keys=False)
 

@@ -92,14 +92,14 @@ def test_budgets_may_come_from_any_iterable():
     assert make_config({"model": "m", "budget": (b for b in ["drop=1%"])}).budget == ("drop=1%",)
 
 
-def test_reports_and_artifacts_get_no_password_and_a_resumed_run_does(tmp_path):
+def test_reports_artifacts_and_files_get_no_password(tmp_path):
     url = "postgresql://user:hunter2@host:5432/db"
     config = make_config({"model": "m", "storage": url})
     assert config.shown()["storage"] == "postgresql://host/db"
     assert {**config.shown(), "storage": url} == config.model_dump(mode="json")
     assert make_config({"model": "m"}).shown()["storage"] is None
     (tmp_path / "c.yaml").write_text(config.to_yaml())
-    assert read_config(tmp_path / "c.yaml") == config
+    assert read_config(tmp_path / "c.yaml").model_dump(mode="json") == config.shown()
     with pytest.raises(ConfigError, match="setting storage") as caught:
         make_config({"model": "m", "storage": [url]})
     assert "hunter2" not in str(caught.value)

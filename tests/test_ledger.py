@@ -341,21 +341,21 @@ def test_ctrl_c_in_a_write_stays_ctrl_c_when_the_lock_then_fails():
 
 
 class Restarting:
-    """A storage whose server goes away for some writes; the last of them arrived although nobody was told."""
+    """A study whose server goes away for some writes; the last of them arrived although nobody was told."""
 
-    def __init__(self, storage, outages, *, arrives):
-        self._storage, self._outages, self._arrives = storage, outages, arrives
+    def __init__(self, study, outages, *, arrives):
+        self._study, self.outages, self._arrives = study, outages, arrives
 
-    def create_new_trial(self, study, template_trial):
-        if self._outages:
-            self._outages -= 1
-            if self._arrives and not self._outages:
-                self._storage.create_new_trial(study, template_trial=template_trial)
+    def add(self, frozen):
+        if self.outages:
+            self.outages -= 1
+            if self._arrives and not self.outages:
+                self._study.add(frozen)
             raise OperationalError("INSERT", {}, OSError("server closed the connection unexpectedly"))
-        return self._storage.create_new_trial(study, template_trial=template_trial)
+        return self._study.add(frozen)
 
     def __getattr__(self, name):
-        return getattr(self._storage, name)
+        return getattr(self._study, name)
 
 
 @pytest.mark.parametrize("arrives", [False, True])
@@ -363,7 +363,7 @@ def test_a_database_that_restarts_gets_every_trial_once(tmp_path, arrives):
     ledger = open_ledger(f"sqlite:///{tmp_path}/l.db")
     ledger.patience_s = (0.0, 0.0, 0.0)
     ledger.record(complete(0))
-    ledger._storage = Restarting(ledger._storage, 3, arrives=arrives)
+    ledger._study = Restarting(ledger._study, 3, arrives=arrives)
     ledger.record(complete(1))
     ledger.record(complete(2))
     ledger.close()
@@ -375,9 +375,9 @@ def test_a_database_that_stays_away_ends_the_run_and_a_file_is_not_waited_for(tm
         ledger = open_ledger(where)
         assert ledger.patience_s == ()
         ledger.patience_s = (0.0,) * (attempts - 1)
-        ledger._storage = Restarting(ledger._storage, 99, arrives=False)
+        ledger._study = Restarting(ledger._study, 99, arrives=False)
         with pytest.raises(LedgerError, match="server closed the connection"):
             ledger.record(complete(0))
-        assert ledger._storage._outages == 99 - attempts
+        assert ledger._study.outages == 99 - attempts
         assert ledger.trials() == []
         ledger.close()

@@ -12,8 +12,8 @@ import pytest
 
 from automl.core.errors import LedgerError
 from automl.ledger_file import WriterLock
+from automl.ledger_file import checked_entry
 from automl.ledger_file import checksum
-from automl.ledger_file import repair_journal
 
 
 def owner(pid, started, host=None):
@@ -98,22 +98,18 @@ def test_of_many_takers_of_a_stale_lock_one_wins(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["ledger.lock"]
 
 
-def test_intact_and_empty_journals_are_left_alone(tmp_path):
-    path = tmp_path / "j"
-    for data in (b"", b'{"op_code":0,"worker_id":"w"}\n'):
-        path.write_bytes(data)
-        assert repair_journal(path) is None
-        assert path.read_bytes() == data
-
-
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b'{"op_code":"0","worker_id":"w"}', b"\xff\xfe"])
 def test_line_that_is_no_entry_is_named(tmp_path, line):
-    path = tmp_path / "j"
-    good = b'{"op_code":0,"worker_id":"w"}\n'
-    path.write_bytes(good + line + b"\n" + good)
-    with pytest.raises(LedgerError, match="damaged at line 2"):
-        repair_journal(path)
-    assert path.read_bytes() == good + line + b"\n" + good
+    with pytest.raises(LedgerError, match="j is damaged at line 2"):
+        checked_entry(tmp_path / "j", 2, line + b"\n")
+
+
+def test_an_entry_is_what_its_line_says_and_a_trial_needs_its_checksum(tmp_path):
+    entry = {"op_code": 4, "worker_id": "w", "user_attrs": {"automl": {"a": 1, "check": checksum({"a": 1})}}}
+    assert checked_entry(tmp_path / "j", 1, json.dumps(entry).encode()) == entry
+    entry["user_attrs"]["automl"]["a"] = 2
+    with pytest.raises(LedgerError, match="not an intact entry"):
+        checked_entry(tmp_path / "j", 1, json.dumps(entry).encode())
 
 
 def test_checksum_sees_content_but_not_order_or_itself():

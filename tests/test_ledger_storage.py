@@ -9,7 +9,7 @@ from automl.core.errors import LedgerError
 from automl.ledger_storage import check_storage
 from automl.ledger_storage import is_server
 from automl.ledger_storage import location
-from automl.ledger_storage import open_storage
+from automl.ledger_storage import open_study
 from automl.ledger_storage import public
 
 
@@ -35,6 +35,7 @@ def test_a_database_that_answers_and_one_that_can_be_made_pass(tmp_path):
         ("nosql://user:hunter2@host/db", "is not understood"),
         ("postgresql://user:hunter2", "is not understood"),
         ("mssql+pymssql://user:hunter2@host/db", "driver that is not installed"),
+        ("redis://user:hunter2@host:port", r"is not understood|driver that is not installed"),
         ("sqlite://", "in memory and lost"),
         ("sqlite:///:memory:", "in memory and lost"),
     ],
@@ -57,11 +58,12 @@ def test_places_that_hold_no_database_are_refused(tmp_path):
 
 def test_what_optuna_does_not_understand_is_not_quoted():
     with pytest.raises(LedgerError, match="is not understood") as caught:
-        open_storage("postgresql://user:hunter2")
+        open_study("postgresql://user:hunter2", "run")
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_server_is_waited_for_and_a_file_is_not(tmp_path):
     assert is_server("postgresql+psycopg://me@host/db")
+    assert is_server("redis://host:6379/0")
     assert not is_server("sqlite:////x/y.db")
     assert not is_server(tmp_path / "ledger.journal")

@@ -46,6 +46,20 @@ class Candidate:
         return cls(tuple(sorted(mapping.items())))
 
     @classmethod
+    def trusted(cls, assignment: tuple[tuple[str, Option], ...], digest: str | None = None) -> Candidate:
+        """Return a candidate without looking at it, which in a large space is most of the cost of making one.
+
+        Args:
+            assignment: known to be sorted by name, names unique.
+            digest: its digest where it is known.
+        """
+        made = object.__new__(cls)
+        made.__dict__["assignment"] = assignment
+        if digest is not None:
+            made.__dict__["digest"] = digest
+        return made
+
+    @classmethod
     def from_json(cls, text: str) -> Candidate:
         """Return the candidate written by :attr:`json`.
 

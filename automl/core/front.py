@@ -6,6 +6,8 @@ they finished nor the order in which they are given changes the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +19,6 @@ from automl.core.trial import Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from collections.abc import Sequence
 
     from automl.core.budget import Budget
     from automl.core.measurement import Measurement
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ParetoArchive",
+    "front_best_nearest",
     "knee",
     "latest_complete",
     "nearest",
@@ -65,8 +67,86 @@ def latest_complete(trials: Iterable[Trial], fidelity: Fidelity = Fidelity.SUBSE
     return sorted((trial for _, _, trial in best.values()), key=lambda t: t.number)
 
 
-def _feasible(trials: Iterable[Trial], budgets: Sequence[Budget]) -> list[Trial]:
-    return [t for t in trials if total_violation(budgets, _measured(t)) == 0.0]
+@dataclass(frozen=True)
+class _Row:
+    """What decides about one complete trial; the trial itself may be made anew when it is asked for.
+
+    Args:
+        level: of its fidelity.
+        number: of the trial.
+        position: among the trials that were given.
+        violation: of the hard budgets.
+        broken: soft budgets that are not met, each by how much.
+        loss: minimized objectives; empty where only feasible trials need them and this one is not.
+    """
+
+    level: int
+    number: int
+    position: int
+    violation: float
+    broken: float
+    loss: tuple[float, ...]
+
+
+def _rows(
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    budgets: Sequence[Budget],
+    fidelity: Fidelity,
+    *,
+    infeasible: bool,
+) -> list[_Row]:
+    """Return the rows of :func:`latest_complete` after one look at each trial, sorted by number."""
+    least = _FIDELITIES.index(fidelity)
+    soft = [b for b in budgets if not b.hard]
+    rows: dict[str, _Row] = {}
+    for position, trial in enumerate(trials):
+        level = _FIDELITIES.index(trial.fidelity)
+        measurement = trial.measurement
+        if measurement is None or level < least:
+            continue
+        before = rows.get(trial.candidate.digest)
+        if before is not None and (level, trial.number) < (before.level, before.number):
+            continue
+        violation = total_violation(budgets, measurement)
+        counts = infeasible or violation == 0.0
+        rows[trial.candidate.digest] = _Row(
+            level,
+            trial.number,
+            position,
+            violation,
+            sum(b.violation(measurement) for b in soft) if violation == 0.0 else 0.0,
+            tuple(o.loss(measurement) for o in objectives) if counts else (),
+        )
+    return sorted(rows.values(), key=lambda row: row.number)
+
+
+def _held(trials: Iterable[Trial]) -> Sequence[Trial]:
+    """Return trials that may be looked at twice; a sequence that makes them on request stays one."""
+    return trials if isinstance(trials, Sequence) else list(trials)
+
+
+def _front(rows: Sequence[_Row], n_objectives: int) -> list[int]:
+    """Return the positions of the front."""
+    feasible = [row for row in rows if row.violation == 0.0]
+    points = np.array([row.loss for row in feasible], dtype=np.float64).reshape(len(feasible), n_objectives)
+    kept: dict[tuple[float, ...], int] = {}
+    for index in np.flatnonzero(nondominated_mask(points)):
+        kept.setdefault(feasible[index].loss, feasible[index].position)
+    return [kept[point] for point in sorted(kept)]
+
+
+def _best(rows: Sequence[_Row]) -> int | None:
+    """Return the position of the pick."""
+    feasible = [row for row in rows if row.violation == 0.0]
+    best = min(feasible, key=lambda r: (*r.loss[:1], r.broken, *r.loss[1:], r.number), default=None)
+    return None if best is None else best.position
+
+
+def _nearest(rows: Sequence[_Row]) -> int | None:
+    """Return the position of the trial with the least violation."""
+    best = min(rows, key=lambda row: (row.violation, *row.loss, row.number), default=None)
+    return None if best is None else best.position
 
 
 def pareto_front(
@@ -90,13 +170,9 @@ def pareto_front(
         BudgetError: a budget is not resolved, or its metric was not measured.
         EvaluationError: an objective was not measured.
     """
-    candidates = _feasible(latest_complete(trials, fidelity), budgets)
-    points = losses(objectives, [_measured(t) for t in candidates])
-    mask = nondominated_mask(points)
-    kept: dict[tuple[float, ...], Trial] = {}
-    for index in np.flatnonzero(mask):
-        kept.setdefault(tuple(points[index].tolist()), candidates[index])
-    return tuple(kept[point] for point in sorted(kept))
+    held = _held(trials)
+    rows = _rows(held, objectives, [b for b in budgets if b.hard], fidelity, infeasible=False)
+    return tuple(held[position] for position in _front(rows, len(objectives)))
 
 
 def nearest(
@@ -107,15 +183,10 @@ def nearest(
     Ties go to the better objectives in order, then to the smaller number. This is what a run hands back when
     nothing is feasible.
     """
-    complete = latest_complete(trials)
-    if not complete:
-        return None
-    points = losses(objectives, [_measured(t) for t in complete])
-    keys = [
-        (total_violation(budgets, _measured(t)), *point.tolist(), t.number)
-        for t, point in zip(complete, points, strict=True)
-    ]
-    return complete[min(range(len(complete)), key=keys.__getitem__)]
+    held = _held(trials)
+    hard = [b for b in budgets if b.hard]
+    found = _nearest(_rows(held, objectives, hard, Fidelity.SUBSET, infeasible=True))
+    return None if found is None else held[found]
 
 
 def pick_best(
@@ -137,22 +208,37 @@ def pick_best(
     Returns:
         The pick, or None when nothing meets the hard budgets.
     """
-    feasible = _feasible(latest_complete(trials), budgets)
-    if not feasible:
-        return None
-    soft = [b for b in budgets if not b.hard]
+    held = _held(trials)
+    found = _best(_rows(held, (quality, *ties), budgets, Fidelity.SUBSET, infeasible=False))
+    return None if found is None else held[found]
 
-    def key(trial: Trial) -> tuple[float, ...]:
-        measurement = _measured(trial)
-        broken = sum(b.violation(measurement) for b in soft)
-        return (
-            quality.loss(measurement),
-            broken,
-            *(tie.loss(measurement) for tie in ties),
-            trial.number,
-        )
 
-    return min(feasible, key=key)
+def front_best_nearest(
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    budgets: Sequence[Budget],
+    *,
+    fidelity: Fidelity = Fidelity.SUBSET,
+) -> tuple[tuple[Trial, ...], Trial | None, Trial | None]:
+    """Return the front, the pick and the trial nearest to the budgets after one look at each trial.
+
+    Args:
+        trials: any trials, as many as there are: none of them is kept but what is returned.
+        objectives: axes of the front; the first one is the quality, the others break ties.
+        budgets: resolved budgets.
+        fidelity: the lowest fidelity that counts.
+
+    Raises:
+        BudgetError: a budget is not resolved, or its metric was not measured.
+        EvaluationError: an objective was not measured.
+    """
+    rows = _rows(trials, objectives, budgets, fidelity, infeasible=True)
+    best, closest = _best(rows), _nearest(rows)
+    return (
+        tuple(trials[position] for position in _front(rows, len(objectives))),
+        None if best is None else trials[best],
+        None if closest is None else trials[closest],
+    )
 
 
 def knee(front: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from automl.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from automl.core.budget import Budget
     from automl.core.errors import AutomlError
     from automl.core.trial import Trial
@@ -105,7 +107,7 @@ class SearchOutcome:
         error: the error that ended the search early, when one did.
     """
 
-    trials: tuple[Trial, ...]
+    trials: Sequence[Trial]
     budgets: tuple[Budget, ...]
     front: tuple[Trial, ...]
     best: Trial | None

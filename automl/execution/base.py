@@ -62,8 +62,9 @@ class Executor(Protocol):
     ``setup`` and ``work`` are picklable module-level callables (or partials of them). An exception in
     ``work`` becomes a failed completion whose text holds the exception's message; a worker that dies is
     replaced, and its job is tried again twice before it fails. A full or read-only disk is no job's failure:
-    ``completions`` raises it as the run's error. Completions come in the order of submission, whatever order
-    they finished in, so that a run is a function of its seed alone. Shared jobs run before exclusive ones.
+    another machine takes over where there is one, else ``completions`` raises it as the run's error.
+    Completions come in the order of submission, whatever order they finished in, so that a run is a function
+    of its seed alone. Shared jobs run before exclusive ones.
     """
 
     workers: int

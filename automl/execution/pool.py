@@ -42,6 +42,9 @@ __all__ = [
 #: The system lets nobody write: no space, a quota, a size limit, a read-only or broken disk.
 _MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
+#: Seconds by which a wait is late before the machine counts as suspended.
+_ASLEEP_S = 5.0
+
 #: How often a job is tried again after its worker died.
 MAX_RETRIES = 2
 
@@ -150,7 +153,9 @@ class WorkerPool(ABC):
         self._launched: set[int] = set()
         self._idle: set[int] = set()
         self._running: dict[int, _Running] = {}
+        # Deaths before being ready since somebody got ready, and slots that are not tried again until then.
         self._failed_setups = 0
+        self._given_up: set[int] = set()
 
     @abstractmethod
     def _prepare(self, setup: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
@@ -171,6 +176,10 @@ class WorkerPool(ABC):
     def _is_placed(self, slot: int) -> bool:
         """Return whether a launched worker has a place to run; one that has not disturbs nobody."""
         return True
+
+    def _set_aside(self, slot: int, reason: str) -> bool:
+        """Use the machine of a slot, which refuses to go on, no more; return whether others can take over."""
+        return False
 
     @abstractmethod
     def _kill(self, slot: int) -> None:
@@ -247,8 +256,10 @@ class WorkerPool(ABC):
             if shared:
                 self._begin(slot, shared.popleft())
         coming = self._launched - self._idle - self._running.keys() - {self._timing_slot}
+        if not self._launched:
+            self._given_up.clear()
         for slot in range(self.workers):
-            if slot not in self._launched and len(coming) < len(shared):
+            if slot not in self._launched | self._given_up and len(coming) < len(shared):
                 self._start_worker(slot)
                 coming.add(slot)
         alone = not shared and not self._running and not any(map(self._is_placed, coming))
@@ -281,8 +292,16 @@ class WorkerPool(ABC):
     def _advance(self) -> None:
         """Hand out what can be handed out, then take one round of news."""
         self._dispatch()
-        for report in self._wait(self._patience()):
+        patience, before = self._patience(), time.monotonic()
+        for report in self._wait(patience):
             self._take(report)
+        if patience is None:
+            return
+        waited = time.monotonic() - before
+        if waited > patience + _ASLEEP_S:
+            # This machine was suspended: nobody worked in that time, or the news of it is still to be read.
+            for running in self._running.values():
+                running.started += waited
         self._expire()
 
     def _patience(self) -> float | None:
@@ -296,6 +315,7 @@ class WorkerPool(ABC):
             return
         if report.kind is ReportKind.READY:
             self._failed_setups = 0
+            self._given_up.clear()
             self._idle.add(report.slot)
             return
         running = self._running.pop(report.slot, None)
@@ -303,8 +323,8 @@ class WorkerPool(ABC):
             self.close()
             raise ExecutionError(f"a worker cannot be set up: {report.value}")
         if report.kind is ReportKind.BROKEN:
-            self.close()
-            raise ExecutionError(str(report.value))
+            self._leave(report, running)
+            return
         if report.kind is ReportKind.DIED:
             self._bury(report.slot, running, str(report.value))
             return
@@ -318,6 +338,17 @@ class WorkerPool(ABC):
             value, failure = (report.value, None) if done else (None, str(report.value))
             self._finish(Completion(running.job.key, value, failure, report.seconds))
 
+    def _leave(self, report: Report, running: _Running | None) -> None:
+        """Give the job of a machine that refuses to go on to another one; it is no attempt of the job."""
+        if not self._set_aside(report.slot, str(report.value)):
+            self.close()
+            raise ExecutionError(str(report.value))
+        self._kill(report.slot)
+        self._launched.discard(report.slot)
+        self._idle.discard(report.slot)
+        if running is not None and running.job.key in self._order:
+            self._waiting[running.job.lane].appendleft(running.job)
+
     def _bury(self, slot: int, running: _Running | None, reason: str) -> None:
         """Free the slot of a dead worker and try its job again, or give the job up."""
         was_idle = slot in self._idle
@@ -327,7 +358,11 @@ class WorkerPool(ABC):
             return
         if running is None:
             self._failed_setups += 1
-            if self._failed_setups > MAX_RETRIES:
+            if self._failed_setups <= (MAX_RETRIES + 1) * self.workers:
+                return
+            # Those that got ready go on without it; a node that joins later gives the slot another chance.
+            self._given_up.add(slot)
+            if not self._idle and not self._running:
                 self.close()
                 raise ExecutionError(
                     f"workers die before they are ready: {reason}; free memory or use fewer workers"

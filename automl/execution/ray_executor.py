@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -17,12 +18,14 @@ from ray.exceptions import RayError
 from ray.exceptions import RaySystemError
 
 from automl.core.errors import ExecutionError
+from automl.execution.last_words import LastWords
 from automl.execution.memory_guard import run_guarded
 from automl.execution.pool import Report
 from automl.execution.pool import ReportKind
 from automl.execution.pool import WorkerPool
 from automl.execution.pool import available_cpus
 from automl.execution.pool import check_workers
+from automl.execution.pool import failed_job
 from automl.execution.pool import failure_text
 from automl.execution.resources import WorkerResources
 
@@ -31,12 +34,20 @@ if TYPE_CHECKING:
 
 __all__ = ["RayExecutor", "probe_cluster"]
 
-_QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+_log = logging.getLogger(__name__)
+#: No warnings and no telemetry; and a worker is not put behind everything else, for it times.
+_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+}
 _PROBE_S = 5.0
 #: Seconds between looks at a cluster that says nothing.
 _LOOK_S = 2.0
 #: Seconds without room for a single worker after which the run ends.
 _ROOM_S = 300.0
+#: Seconds for which a node that refuses to write gets no new workers.
+_ASIDE_S = 60.0
 #: What an actor says first; all else is a ReportKind.
 _PLACED = "placed"
 
@@ -50,8 +61,8 @@ class _Actor:
         self._state: Any = None
 
     def hello(self) -> tuple[str, Any, float]:
-        """Say that the actor has a place and runs."""
-        return _PLACED, None, 0.0
+        """Say on which node the actor has its place."""
+        return _PLACED, ray.get_runtime_context().get_node_id(), 0.0
 
     def prepare(self, setup: Callable[[], Any]) -> tuple[str, Any, float]:
         """Build the state."""
@@ -59,7 +70,9 @@ class _Actor:
         try:
             self._state = setup()
         except Exception as error:  # noqa: BLE001  the worker boundary
-            return ReportKind.SETUP_FAILED, failure_text(error), time.perf_counter() - start
+            kind, reason = failed_job(error)
+            kind = kind if kind is ReportKind.BROKEN else ReportKind.SETUP_FAILED
+            return kind, reason, time.perf_counter() - start
         return ReportKind.READY, None, time.perf_counter() - start
 
     def run(self, payload: Any) -> tuple[str, Any, float]:
@@ -69,14 +82,25 @@ class _Actor:
         return kind, value, time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """Fetches a shared value when it is called, on whatever node that happens."""
+
+    reference: Any
+
+    def __call__(self) -> Any:
+        return ray.get(self.reference)
+
+
 class RayExecutor(WorkerPool):
     """Runs jobs on Ray actors, by default of one processor and one numerical thread each.
 
     ``setup`` and ``work`` go to Ray's object store once, with the arrays that partials carry; every actor
     reads them from there. On a cluster the package must be installed on each node. Workers are asked for up
     to ``workers``; those that find no room wait until a node joins, and the job of one that leaves is done by
-    another. An exclusive job waits for this run's other jobs; it knows nothing of other runs on the cluster,
-    unless nodes are kept for timing by a resource of their own.
+    another. A node whose disk refuses to write gets no work for a minute while others have room for it. An
+    exclusive job waits for this run's other jobs; it knows nothing of other runs on the cluster, unless nodes
+    are kept for timing by a resource of their own.
 
     Args:
         workers: number of actors.
@@ -86,6 +110,8 @@ class RayExecutor(WorkerPool):
         timeout_s: seconds after which a job fails and its actor is replaced; None for no limit.
         oversubscribe: allow more workers than this machine has processors when Ray is started here.
         resources: what each worker reserves and how much memory it may take; one processor when None.
+        on_lost: sentence that is said when the Ray node of this machine is gone, which ends this process at
+            once; None for silence.
         timing: resource of the nodes that time: exclusive jobs run there, in one actor that takes 1 of it and
             no processor, while shared jobs run elsewhere. None to time on a worker when all others are idle.
 
@@ -102,15 +128,22 @@ class RayExecutor(WorkerPool):
         oversubscribe: bool = False,
         resources: WorkerResources | None = None,
         timing: str | None = None,
+        on_lost: str | None = None,
     ) -> None:
         check_workers(workers, max(workers, 1) if oversubscribe or address else available_cpus())
         super().__init__(workers, timeout_s, timing_slot=timing is not None)
         self._resources = resources or WorkerResources()
         self._timing = timing
-        self._placed: set[int] = set()
+        # The node of each worker that has a place, and until when a node gets no workers.
+        self._on_lost = on_lost
+        self._last_words: LastWords | None = None
+        self._placed: dict[int, str] = {}
+        self._aside: dict[str, float] = {}
         self._waiting_since: float | None = None
         self._address = address
         self._owns_runtime = False
+        # An object lives in the store as long as somebody holds its reference.
+        self._shared: list[Any] = []
         self._setup_ref: Any = None
         self._work_ref: Any = None
         self._actors: dict[int, Any] = {}
@@ -125,10 +158,25 @@ class RayExecutor(WorkerPool):
             self.close()
             raise ExecutionError(f"the work cannot be sent to Ray workers: {failure_text(error)}") from error
 
+    def share(self, value: Any) -> Callable[[], Any]:
+        """Put a value into the object store once; what is returned travels to workers and gets it there.
+
+        Raises:
+            ExecutionError: Ray cannot be started or reached, or the value cannot be sent.
+        """
+        if not ray.is_initialized():
+            self._connect()
+        try:
+            self._shared.append(ray.put(value))
+        except (RayError, TypeError, AttributeError, ValueError) as error:
+            self.close()
+            raise ExecutionError(f"the data cannot be sent to Ray workers: {failure_text(error)}") from error
+        return _Shared(self._shared[-1])
+
     def _connect(self) -> None:
         if self._address:
             probe_cluster(self._address)
-        os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
+        os.environ.update({k: v for k, v in _SETTINGS.items() if k not in os.environ})
         # Ray takes the address of the network for its own unless it believes that it can form no cluster; its
         # ports run any code that is sent to them.
         cluster, ray_constants.ENABLE_RAY_CLUSTER = (
@@ -149,11 +197,13 @@ class RayExecutor(WorkerPool):
         except Exception as error:  # Ray raises bare exceptions when a start takes too long.
             where = f"the cluster at '{self._address}'" if self._address else "Ray on this machine"
             raise ExecutionError(
-                f"cannot start or reach {where}: {failure_text(error)}; check the address, or leave Ray out"
+                f"cannot start or reach {where}: {failure_text(error)}; check the address (and that "
+                "RAY_AUTH_MODE=token is set where the cluster asks for a token), or leave Ray out"
             ) from error
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = cluster
         self._owns_runtime = True
+        self._last_words = LastWords(self._on_lost) if self._on_lost is not None else None
 
     def _own_resources(self) -> dict[str, float]:
         """Return the named resources of a runtime that is started here: enough for every worker."""
@@ -168,6 +218,9 @@ class RayExecutor(WorkerPool):
             options = {"num_cpus": wanted.cpus, "num_gpus": wanted.gpus, "resources": dict(wanted.named)}
             if wanted.memory_bytes is not None:
                 options["memory"] = wanted.memory_bytes
+        aside = self._nodes_aside()
+        if aside:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(aside)})"}
         made = ray.remote(_Actor).options(max_restarts=0, **options)
         actor = made.remote(self._work_ref, wanted.memory_bytes)
         self._actors[slot] = actor
@@ -176,6 +229,30 @@ class RayExecutor(WorkerPool):
 
     def _is_placed(self, slot: int) -> bool:
         return slot in self._placed
+
+    def _nodes_aside(self) -> list[str]:
+        now = time.monotonic()
+        self._aside = {node: until for node, until in self._aside.items() if until > now}
+        return sorted(self._aside)
+
+    def _set_aside(self, slot: int, reason: str) -> bool:
+        node = self._placed.get(slot)
+        if node is None:
+            return False
+        self._aside[node] = time.monotonic() + _ASIDE_S
+        needed = {"CPU": self._resources.cpus, **self._resources.named}
+        if slot == self._timing_slot and self._timing is not None:
+            needed = {self._timing: 1.0}
+        others = [
+            other
+            for other in ray.nodes()
+            if other["Alive"]
+            and other["NodeID"] not in self._aside
+            and all(other["Resources"].get(name, 0.0) >= amount for name, amount in needed.items())
+        ]
+        if others:
+            _log.warning("node %s gets no work for %g s: %s", node[:12], _ASIDE_S, reason)
+        return bool(others)
 
     def _assign(self, slot: int, payload: Any) -> None:
         self._pending[self._actors[slot].run.remote(payload)] = slot
@@ -199,7 +276,7 @@ class RayExecutor(WorkerPool):
                 reports.append(Report(slot, ReportKind.FAILED, _first_line(error)))
             else:
                 if kind == _PLACED:
-                    self._placed.add(slot)
+                    self._placed[slot] = value
                     continue
                 reports.append(Report(slot, ReportKind(kind), value, seconds))
         return reports
@@ -223,7 +300,7 @@ class RayExecutor(WorkerPool):
 
     def _forget(self, slot: int) -> Any:
         """Drop what is known of a slot's actor and return it."""
-        self._placed.discard(slot)
+        self._placed.pop(slot, None)
         self._pending = {reference: s for reference, s in self._pending.items() if s != slot}
         return self._actors.pop(slot, None)
 
@@ -236,9 +313,13 @@ class RayExecutor(WorkerPool):
         """Stop the actors, and the runtime if this executor started it. A second call does nothing."""
         super().close()
         self._setup_ref = self._work_ref = None
+        self._shared.clear()
         if self._owns_runtime:
             self._owns_runtime = False
             ray.shutdown()
+        if self._last_words is not None:
+            self._last_words.dismiss()
+            self._last_words = None
 
 
 def probe_cluster(address: str) -> None:

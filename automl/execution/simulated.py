@@ -29,16 +29,17 @@ class SimulatedExecutor:
     """Runs ``work`` in this process and books its cost on ``workers`` imaginary workers.
 
     The schedule is the one of the real executors: shared jobs first, each on the worker that is free first;
-    an exclusive job when everything else has ended, alone.
+    an exclusive job when everything else has ended, alone, or at once on a timing device where there are any.
 
     Args:
         workers: number of imaginary workers, as many as wanted.
         cost: payload -> seconds the job takes, at least 0.
         dies: (key, attempt from 0) -> whether the worker dies at the end of that attempt.
         setup_s: seconds before a worker's first job, and before the first job after its death.
+        timing_devices: devices beside the workers that take the exclusive jobs; 0 for none.
 
     Raises:
-        ConfigError: fewer than one worker.
+        ConfigError: fewer than one worker, or a negative number of devices.
     """
 
     def __init__(
@@ -48,9 +49,13 @@ class SimulatedExecutor:
         *,
         dies: Callable[[str, int], bool] | None = None,
         setup_s: float = 0.0,
+        timing_devices: int = 0,
     ) -> None:
-        if workers < 1:
-            raise ConfigError(f"workers={workers}: give at least one")
+        if workers < 1 or timing_devices < 0:
+            raise ConfigError(
+                f"workers={workers} and timing_devices={timing_devices}: give at least one worker and no "
+                "negative number of devices"
+            )
         self.workers = workers
         #: Virtual intervals: (key, start, end) of every attempt, in the order they were started.
         self.history: list[tuple[str, float, float]] = []
@@ -66,7 +71,11 @@ class SimulatedExecutor:
         self._done: dict[str, tuple[Completion, float]] = {}
         # (free at, worker); a worker that was never used is free at 0 but has to be set up.
         self._free: list[tuple[float, int]] = []
+        self._devices: list[tuple[float, int]] = []
+        self._timing_devices = timing_devices
         self._ready: set[int] = set()
+        # The end of everything booked on workers, and of the last job that had the machine to itself.
+        self._last_end = self._alone_until = 0.0
 
     def now(self) -> float:
         """Return the virtual time in seconds; use it as the run's clock."""
@@ -82,6 +91,9 @@ class SimulatedExecutor:
             raise ExecutionError("the executor is already started; close it before starting it again")
         self._calls = (setup, work)
         self._free = [(self._now, worker) for worker in range(self.workers)]
+        after = range(self.workers, self.workers + self._timing_devices)
+        self._devices = [(self._now, device) for device in after]
+        self._last_end = self._alone_until = self._now
 
     def submit(self, job: Job) -> None:
         """Queue a job.
@@ -126,20 +138,22 @@ class SimulatedExecutor:
         """Forget jobs, workers and state. A second call does nothing."""
         self.cancel()
         self._calls = self._state = None
-        self._free, self._ready = [], set()
+        self._free, self._devices, self._ready = [], [], set()
 
     def _step(self) -> None:
         """Book the next job on the worker that takes it."""
         if self._waiting[Lane.SHARED]:
-            job = self._waiting[Lane.SHARED].popleft()
-            at, worker = heapq.heappop(self._free)
-            self._book(job, worker, max(at, self._submitted.pop(job.key)))
-            return
-        job = self._waiting[Lane.EXCLUSIVE].popleft()
-        idle = max(self._submitted.pop(job.key), *(at for at, _ in self._free))
-        self._free = [(idle, worker) for worker in range(1, self.workers)]
-        end = self._book(job, 0, idle)
-        self._free = [(end, worker) for worker in range(self.workers)]
+            self._on_first_free(self._waiting[Lane.SHARED].popleft(), self._free, self._alone_until)
+        elif self._devices:
+            self._on_first_free(self._waiting[Lane.EXCLUSIVE].popleft(), self._devices, 0.0)
+        else:
+            job = self._waiting[Lane.EXCLUSIVE].popleft()
+            self._alone_until = self._book(job, 0, max(self._submitted.pop(job.key), self._last_end))
+
+    def _on_first_free(self, job: Job, free: list[tuple[float, int]], earliest: float) -> None:
+        at, worker = heapq.heappop(free)
+        end = self._book(job, worker, max(at, earliest, self._submitted.pop(job.key)))
+        heapq.heappush(free, (end, worker))
 
     def _book(self, job: Job, worker: int, start: float) -> float:
         seconds = float(self._cost(job.payload))
@@ -156,7 +170,7 @@ class SimulatedExecutor:
             text = f"its worker died {attempt + 1} times"
             completion = Completion(job.key, None, text, seconds)
         self._done[job.key] = (completion, end)
-        heapq.heappush(self._free, (end, worker))
+        self._last_end = max(self._last_end, end)
         return end
 
     def _run(self, job: Job, seconds: float) -> Completion:

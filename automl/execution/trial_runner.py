@@ -10,16 +10,19 @@ from typing import Protocol
 from automl.core.errors import AutomlError
 from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
+from automl.core.number_set import NumberSet
 from automl.core.objective import losses
 from automl.core.rng import child_seed
 from automl.core.trial import Fidelity
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
+from automl.core.trial_store import TrialSequence
 from automl.execution.base import Job
 from automl.execution.base import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Iterator
     from collections.abc import Mapping
     from collections.abc import Sequence
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OutOfTimeError", "Record", "Stage", "TrialRunner"]
 
+_FIDELITIES = {fidelity: i for i, fidelity in enumerate(Fidelity)}
+
 
 class Record(Protocol):
     """What a runner needs of a ledger."""
@@ -38,7 +43,7 @@ class Record(Protocol):
     def record(self, trial: Trial) -> None:
         """Keep a finished trial whose number is the next one."""
 
-    def trials(self) -> list[Trial]:
+    def trials(self) -> Sequence[Trial]:
         """Return all kept trials in order."""
 
 
@@ -88,7 +93,7 @@ class TrialRunner:
         #: Resolved budgets, whose metrics every trial must have.
         self.budgets: tuple[Budget, ...] = ()
         #: Numbers of the trials this session has asked for so far.
-        self.used: set[int] = set()
+        self.used = NumberSet()
         #: How many of them it evaluated itself.
         self.evaluated = 0
         self._executor = executor
@@ -102,7 +107,8 @@ class TrialRunner:
         self._began = self._clock()
         recorded = ledger.trials()
         self._next = len(recorded)
-        self._known = {_key(t.candidate, t.fidelity): t for t in recorded}
+        # Numbers and not trials, and whole numbers for keys: a long search holds all of them.
+        self._known = {_short_key(*identity): number for number, identity in enumerate(_identities(recorded))}
 
     @property
     def seconds(self) -> float:
@@ -111,8 +117,8 @@ class TrialRunner:
 
     def is_new(self, candidate: Candidate, fidelity: Fidelity) -> bool:
         """Return whether this session has not asked for the candidate at this fidelity yet."""
-        known = self._known.get(_key(candidate, fidelity))
-        return known is None or known.number not in self.used
+        known = self._known.get(_short_key(candidate.digest, fidelity))
+        return known is None or known not in self.used
 
     def evaluate(
         self,
@@ -136,33 +142,39 @@ class TrialRunner:
             ExecutionError: there are no workers.
         """
         fresh: dict[str, Candidate] = {}
-        for candidate in candidates:
-            key = _key(candidate, fidelity)
-            known = self._known.get(key)
-            if known is None:
-                fresh[key] = candidate
-            elif known.number not in self.used:
-                self._note(known, replayed=True)
-        if fresh:
-            self._evaluate(fresh, origin, fidelity, deadline)
-        return [self._known[_key(candidate, fidelity)] for candidate in candidates]
+        recorded = self._ledger.trials()
+        found: dict[int, Trial] = {}
+        keys = [_short_key(candidate.digest, fidelity) for candidate in candidates]
+        for key, candidate in zip(keys, candidates, strict=True):
+            number = self._known.get(key)
+            if number is None:
+                fresh[_key(candidate, fidelity)] = candidate
+            elif number not in found:
+                found[number] = recorded[number]
+                if number not in self.used:
+                    self._note(found[number], replayed=True)
+        for trial in self._evaluated(fresh, origin, fidelity, deadline) if fresh else ():
+            self._known[_short_key(trial.candidate.digest, fidelity)] = trial.number
+            found[trial.number] = trial
+            self._note(trial, replayed=False)
+        return [found[self._known[key]] for key in keys]
 
-    def _evaluate(
+    def _evaluated(
         self, fresh: Mapping[str, Candidate], origin: str, fidelity: Fidelity, deadline: float | None
-    ) -> None:
+    ) -> Iterator[Trial]:
+        """Yield each trial as soon as it is recorded."""
         try:
             self._submit(fresh, fidelity)
             completions = self._executor.completions()
-            for done, (key, candidate) in enumerate(fresh.items()):
+            for done, candidate in enumerate(fresh.values()):
                 if done and deadline is not None and self.seconds >= deadline:
                     raise OutOfTimeError
                 parts = [next(completions) for _ in self._stages]
                 trial = self._judge(candidate, origin, fidelity, parts)
                 self._ledger.record(trial)
                 self._next += 1
-                self._known[key] = trial
                 self.evaluated += 1
-                self._note(trial, replayed=False)
+                yield trial
         finally:
             self._executor.cancel()
 
@@ -214,3 +226,13 @@ class TrialRunner:
 
 def _key(candidate: Candidate, fidelity: Fidelity) -> str:
     return f"{candidate.digest}/{fidelity}"
+
+
+def _identities(trials: Sequence[Trial]) -> Iterator[tuple[str, Fidelity]]:
+    if isinstance(trials, TrialSequence):
+        return trials.identities()
+    return ((trial.candidate.digest, trial.fidelity) for trial in trials)
+
+
+def _short_key(digest: str, fidelity: Fidelity) -> int:
+    return int(digest, 16) * len(_FIDELITIES) + _FIDELITIES[fidelity]

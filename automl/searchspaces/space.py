@@ -131,7 +131,7 @@ class SearchSpace:
         positions = code.tolist()
         if len(positions) != len(self):
             raise SpaceError(f"a code of {len(positions)} columns does not fit {len(self)} dimensions")
-        return Candidate(tuple(pairs[positions[column]] for column, pairs in self._pairs))
+        return Candidate.trusted(tuple([pairs[positions[column]] for column, pairs in self._pairs]))
 
     def encode(self, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
         """Return codes, shape (n_candidates, n_dimensions).

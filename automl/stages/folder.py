@@ -9,6 +9,9 @@ from pathlib import Path
 from automl.config import SearchConfig
 from automl.config import read_config
 from automl.core.errors import ConfigError
+from automl.stages.secret_storage import STORAGE_FILE
+from automl.stages.secret_storage import keep_storage
+from automl.stages.secret_storage import kept_storage
 
 __all__ = [
     "CONFIG_FILE",
@@ -57,8 +60,7 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
         if folder.exists() and any(folder.iterdir()) and not file.exists():
             raise ConfigError(f"{folder} exists and is not a run folder; choose another --run folder")
         folder.mkdir(parents=True, exist_ok=True)
-        if config.storage is not None:
-            file.touch(mode=0o600)  # The URL may carry a password, which a resumed run needs.
+        keep_storage(folder, config.storage)
         file.write_text(config.to_yaml())
     except OSError as error:
         raise ConfigError(
@@ -72,7 +74,7 @@ def discard_unused(folder: Path) -> None:
     """Remove a new run folder that ended before its first trial; anything but its own first files stays."""
     if not (folder / CONFIG_FILE).exists() or not _nothing_recorded(folder):
         return
-    names = (CONFIG_FILE, "nominal_ms.json", "struck_by_roofline.json")
+    names = (CONFIG_FILE, STORAGE_FILE, "nominal_ms.json", "struck_by_roofline.json")
     for file in ((folder / "work").glob("*"), map(folder.joinpath, names)):
         for path in file:
             path.unlink(missing_ok=True)
@@ -101,7 +103,8 @@ def stored_config(run: Path) -> SearchConfig:
         raise ConfigError(
             f"{run} is not a run folder (no {CONFIG_FILE}); give the folder that automl search printed"
         )
-    return read_config(file)
+    config, storage = read_config(file), kept_storage(run)
+    return config if storage is None else config.model_copy(update={"storage": storage})
 
 
 def no_answer(folder: Path) -> str:

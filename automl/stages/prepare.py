@@ -49,13 +49,16 @@ if TYPE_CHECKING:
     from automl.targets.base import Target
     from automl.targets.onnx_export import BaseOnnx
 
-__all__ = ["SPACES", "Workbench", "prepare"]
+__all__ = ["SPACES", "Workbench", "build_workbench", "calibration_file", "prepare"]
 
 #: What ``--calibration-data`` takes for the photographs and prose that installed packages ship.
 EMBEDDED = "embedded"
 
 #: What ``--space`` takes.
 SPACES = ("precision",)
+
+#: Steps that the listener is told of.
+_STEPS = 5
 
 _LOW_BIT = frozenset(name for name in PRECISIONS if parse_precision(name).weight_bits < 8)
 
@@ -144,12 +147,19 @@ def _calibrate_elsewhere(config: SearchConfig, model: LoadedModel, splits: DataS
     )
 
 
+def calibration_file(
+    config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
+) -> Path:
+    """Return where a cache keeps what calibration saw of a model, given by its fingerprint."""
+    name = stored_name(model, traced.graph.fingerprint, splits.fingerprint, str(config.seed))
+    return cache_folder / "calibration" / f"{name}.npz"
+
+
 def _calibration(
     config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
 ) -> Calibration:
     """Return what calibration saw, from the cache when this model saw these samples before."""
-    name = stored_name(model, traced.graph.fingerprint, splits.fingerprint, str(config.seed))
-    file = cache_folder / "calibration" / f"{name}.npz"
+    file = calibration_file(config, traced, splits, model, cache_folder)
     if file.exists():
         try:
             stored = Calibration.load(file)
@@ -190,14 +200,13 @@ def prepare(
     """
     if config.space not in SPACES:
         raise ConfigError(unknown_name("space", config.space, SPACES))
-    steps = 5
-    listener(Progressed("prepare", 0, steps, "model"))
+    listener(Progressed("prepare", 0, _STEPS, "model"))
     target = make_target(config.target, threads=config.threads, batch=config.batch)
     shapes = tuple(parse_input_shape(text) for text in config.input) or None
     model = load_model(
         module if module is not None else config.model, input_shapes=shapes, weights=config.weights
     )
-    listener(Progressed("prepare", 1, steps, "data"))
+    listener(Progressed("prepare", 1, _STEPS, "data"))
     splits = load_data(
         data if data is not None else config.data,
         model,
@@ -206,21 +215,63 @@ def prepare(
         seed=child_seed(config.seed, "data"),
     )
     splits = _calibrate_elsewhere(config, model, splits)
+    return build_workbench(
+        config,
+        folder,
+        cache_folder,
+        listener,
+        model=model,
+        splits=splits,
+        target=target,
+        own_core=own_core,
+    )
+
+
+def build_workbench(
+    config: SearchConfig,
+    folder: Path,
+    cache_folder: Path,
+    listener: Listener,
+    *,
+    model: LoadedModel,
+    splits: DataSplits,
+    target: Target | None = None,
+    own_core: bool = False,
+) -> Workbench:
+    """Trace, export and calibrate a model that is loaded, with its data.
+
+    Args:
+        config: the run's configuration.
+        folder: the run folder; intermediate files go to ``folder/work``.
+        cache_folder: tables shared by runs.
+        listener: told about each step.
+        model: the loaded model.
+        splits: its samples.
+        target: the configuration's; made when None.
+        own_core: see :func:`prepare`.
+
+    Raises:
+        AutomlError: any input cannot be used; the text says what to do.
+    """
+    target = target or make_target(config.target, threads=config.threads, batch=config.batch)
     order = {"trace": 2, "export": 3}
     traced, base = trace_and_export(
-        model, cache_folder, lambda step: listener(Progressed("prepare", order[step], steps, step))
+        model, cache_folder, lambda step: listener(Progressed("prepare", order[step], _STEPS, step))
     )
     legality = restrict(target.legality(traced.graph), allowed_options(config))
     legality = without_hopeless(config, traced.graph, legality, folder, cache_folder)
     space = precision_space(traced.graph, legality)
-    listener(Progressed("prepare", 4, steps, "calibrate"))
+    listener(Progressed("prepare", 4, _STEPS, "calibrate"))
     cache = ContentCache(cache_folder)
     calibration = _calibration(config, traced, splits, model.fingerprint, cache_folder)
     quantizer = Quantizer(traced, calibration, target.rules)
     (folder / "work").mkdir(parents=True, exist_ok=True)
     listener(
         Progressed(
-            "prepare", steps, steps, f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates"
+            "prepare",
+            _STEPS,
+            _STEPS,
+            f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates",
         )
     )
     alone = config.workers == 1

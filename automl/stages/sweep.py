@@ -17,6 +17,7 @@ from automl.stages.check import check_config
 from automl.stages.estimate_math import duration_text
 from automl.stages.events import Progressed
 from automl.stages.folder import stored_config
+from automl.stages.secret_storage import keep_storage
 from automl.stages.sweep_record import CellState
 from automl.stages.sweep_record import CellStatus
 from automl.stages.sweep_record import read_record
@@ -89,8 +90,7 @@ def open_sweep_folder(sweep: SweepConfig, folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()) and not file.exists():
             raise ConfigError(f"{folder} exists and is not a sweep's folder; choose another --run folder")
         folder.mkdir(parents=True, exist_ok=True)
-        if "storage" in sweep.shared:
-            file.touch(mode=0o600)  # The URL may carry a password, which a resumed sweep needs.
+        keep_storage(folder, sweep.shared.get("storage"))
         file.write_text(sweep.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise ConfigError(

@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from automl.searchspaces.graph import TracedModel
     from automl.targets.onnx_export import BaseOnnx
 
-__all__ = ["trace_and_export"]
+__all__ = ["PROGRAM_FILE", "store_traced", "trace_and_export", "traced_folder"]
 
 #: What goes wrong when a pair is stored: a full disk, another process that was first, a program that
 #: torch cannot serialize.
 UNSTORABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError, NotImplementedError)
 
-_PROGRAM, _GRAPH = "program.pt2", "graph.json"
+#: The exported program inside the folder of a traced model.
+PROGRAM_FILE = "program.pt2"
+
+_GRAPH = "graph.json"
 
 
 def trace_and_export(
@@ -55,7 +58,7 @@ def trace_and_export(
     Raises:
         ModelError: the model cannot be traced or exported.
     """
-    folder = cache / "traced" / _key(model)
+    folder = traced_folder(cache, model)
     on_step("trace")
     if folder.is_dir():
         try:
@@ -68,13 +71,14 @@ def trace_and_export(
     traced = trace_model(model.module, model.example_inputs)
     on_step("export")
     base = export_onnx(traced)
-    _write(folder, traced, base)
+    store_traced(folder, traced, base)
     return traced, base
 
 
-def _key(model: LoadedModel) -> str:
+def traced_folder(cache: Path, model: LoadedModel) -> Path:
+    """Return where a cache keeps the traced and exported form of a model."""
     versions = [f"{name} {version(name)}" for name in ("torch", "onnx", "onnxscript")]
-    return stored_name(*versions, str(OPSET), model.fingerprint, repr(model.input_shapes))
+    return cache / "traced" / stored_name(*versions, str(OPSET), model.fingerprint, repr(model.input_shapes))
 
 
 def _read(folder: Path, model: LoadedModel) -> tuple[TracedModel, BaseOnnx]:
@@ -86,7 +90,7 @@ def _read(folder: Path, model: LoadedModel) -> tuple[TracedModel, BaseOnnx]:
     traced = restore_traced(
         model.module,
         model.example_inputs,
-        load_program(folder / _PROGRAM),
+        load_program(folder / PROGRAM_FILE),
         graph,
         dynamic_batch=base.dynamic_batch,
     )
@@ -94,7 +98,7 @@ def _read(folder: Path, model: LoadedModel) -> tuple[TracedModel, BaseOnnx]:
     return traced, base
 
 
-def _write(folder: Path, traced: TracedModel, base: BaseOnnx) -> None:
+def store_traced(folder: Path, traced: TracedModel, base: BaseOnnx) -> None:
     """Store the pair under a temporary name and rename it; a cache that cannot be written is done without."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +106,7 @@ def _write(folder: Path, traced: TracedModel, base: BaseOnnx) -> None:
     except OSError:
         return
     try:
-        torch.export.save(traced.program, part / _PROGRAM)
+        torch.export.save(traced.program, part / PROGRAM_FILE)
         (part / _GRAPH).write_text(traced.graph.to_json(), encoding="utf-8")
         save_base(part, base)
         part.rename(folder)

@@ -4,6 +4,7 @@
 
 ADDRESS ``inline`` evaluates in this process and turns what would hang or kill into an exception: the
 reference. STORAGE is the URL of a database, or ``journal``. What a candidate does is a function of it alone.
+On a node each evaluation writes a file in the folder that FAULTS_DISK names, as a cache does.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ SETTINGS = {"layers": 16, "seed": 3, "noise": 0.05}
 BUDGETS = ("latency=0.8x", "size=40KB")
 SEED = 11
 WORKERS = 3
-TIMEOUT_S = 4.0
+#: Longer than the cluster takes to find out that a node is gone.
+TIMEOUT_S = 25.0
 #: Share of the candidates that misbehave, by kind.
 SHARES = {"hang": 0.05, "raise": 0.05, "nan": 0.02, "kill": 0.01}
 
@@ -63,6 +65,9 @@ def evaluate(target, payload, *, tame):
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if not tame:
+        scratch = Path(os.environ["FAULTS_DISK"]) / candidate.digest
+        scratch.write_bytes(bytes(65536))
+        scratch.unlink()
         time.sleep(0.05)
     measured = simulate(target, payload)
     if kind == "nan":

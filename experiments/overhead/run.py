@@ -1,11 +1,12 @@
 """What the driver costs a trial, how large a ledger may grow, and whether memory stays flat.
 
     python experiments/overhead/run.py [--trials 10000] [--dimensions 200] [--ledger 100000]
-        [--ledger-folder /dev/shm]
+        [--ledger-folder /dev/shm] [--long 100000 [--long-folder PLACE]]
 
 One search runs in this process on a made-up chain of layers whose evaluation is an array look-up. What is
 not the evaluation is overhead: the ask and tell of the strategy, the record of the ledger, and the engine
-itself, each timed. Then a ledger of many trials is written, opened again and read by a second reader. Memory
+itself, each timed. Then a ledger of many trials is written, opened again and read by a second reader. With
+--long a search of as many trials is recorded and resumed to its end, every generation asked for again. Memory
 is the resident set of the process, garbage collected, each tenth of the search. Exit status 1 when a limit is
 missed: 10 ms a trial, one minute to open the ledger.
 """
@@ -16,6 +17,7 @@ import argparse
 import gc
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -137,7 +139,7 @@ def search(folder, strategy_name, dimensions, trials):
 
 def resume(folder, strategy_name, dimensions, trials):
     """Return the seconds in which the recorded search is replayed to its end."""
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     target = build_target(dimensions, seed=3)
     ledger = Ledger.open(folder / "ledger.journal", objectives=OBJECTIVES, space=target.space, meta=META)
     opened = time.perf_counter() - began
@@ -153,7 +155,11 @@ def resume(folder, strategy_name, dimensions, trials):
     )
     run_search(run)
     ledger.close()
-    return {"open_s": round(opened, 2), "open_and_replay_s": round(time.perf_counter() - began, 2)}
+    return {
+        "open_s": round(opened, 2),
+        "open_and_replay_s": round(time.perf_counter() - began, 2),
+        "open_and_replay_processor_s": round(time.process_time() - worked, 2),
+    }
 
 
 def vectorized_ask(strategy_name, dimensions, count=1000):
@@ -210,6 +216,22 @@ def large_ledger(folder, dimensions, trials):
     }
 
 
+def long_search(arguments):
+    """Return what a long search cost and its resuming takes; a search that was kept is only resumed."""
+    place = arguments.long_folder or Path(tempfile.mkdtemp(dir=arguments.ledger_folder))
+    place.mkdir(exist_ok=True)
+    told = place / "search.json"
+    if not told.exists():
+        found = search(place, "evolutionary", arguments.dimensions, arguments.long)
+        told.write_text(json.dumps(found))
+    found = json.loads(told.read_text())
+    found["resume"] = resume(place, "evolutionary", arguments.dimensions, arguments.long)
+    print(json.dumps(found), flush=True)
+    if arguments.long_folder is None:
+        shutil.rmtree(place)
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=10_000)
@@ -217,9 +239,13 @@ def main():
     parser.add_argument("--ledger", type=int, default=100_000)
     parser.add_argument("--strategies", nargs="*", default=["evolutionary", "random"])
     parser.add_argument("--ledger-folder", type=Path, help="where the large ledger is written")
+    parser.add_argument("--long", type=int, default=0, help="trials of a search that is resumed as a whole")
+    parser.add_argument("--long-folder", type=Path, help="where the long search is kept")
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     arguments = parser.parse_args()
     results = {"searches": []}
+    if arguments.long:
+        results["long"] = long_search(arguments)
     for name in arguments.strategies:
         with tempfile.TemporaryDirectory() as place:
             synced = sync_ms(Path(place))

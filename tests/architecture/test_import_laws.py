@@ -72,11 +72,19 @@ LAWS: dict[str, Law] = {
     "stages": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),
     "engine.py": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),
     "ledger.py": Law(
-        ("core", "ledger_file", "ledger_record", "ledger_storage", "searchspaces"),
+        ("core", "ledger_file", "ledger_record", "ledger_storage", "ledger_study", "searchspaces"),
         ("ray", "torch", *_HEAVY_UI),
     ),
-    "ledger_record.py": Law(("core", "ledger_file", "searchspaces"), ("ray", "torch", *_HEAVY_UI)),
-    "ledger_storage.py": Law(("core", "ledger_file"), ("ray", "torch", *_HEAVY_UI)),
+    "ledger_record.py": Law(
+        ("core", "ledger_file", "ledger_study", "searchspaces"), ("ray", "torch", *_HEAVY_UI)
+    ),
+    "ledger_storage.py": Law(
+        ("core", "ledger_file", "ledger_journal", "ledger_redis", "ledger_study"),
+        ("ray", "torch", *_HEAVY_UI),
+    ),
+    "ledger_study.py": Law(("core", "ledger_file"), ("ray", "torch", *_HEAVY_UI)),
+    "ledger_journal.py": Law(("core", "ledger_file", "ledger_study"), ("ray", "torch", *_HEAVY_UI)),
+    "ledger_redis.py": Law(("core",), ("ray", "torch", *_HEAVY_UI)),
     "ledger_file.py": Law(("core",), ("ray", "torch", *_HEAVY_UI)),
     "config.py": Law(("*",), ("torch", "ray", "optuna", "automl.api", "automl.engine", *_HEAVY_UI)),
     "sweep_config.py": Law(

@@ -131,7 +131,14 @@ def test_settings_are_checked_before_a_model_is_loaded(search, arguments, words)
 
 @pytest.mark.usefixtures("nothing_loaded")
 @pytest.mark.parametrize(
-    "url", ["postgresql://user:hunter2@host/db", "nosql://user:hunter2@host", "postgresql://user:hunter2"]
+    "url",
+    [
+        "postgresql://user:hunter2@host/db",
+        "nosql://user:hunter2@host",
+        "postgresql://user:hunter2",
+        "redis://:hunter2@127.0.0.1:1/0",
+        "redis://:hunter2@host:port",
+    ],
 )
 def test_the_password_of_a_storage_is_never_shown(search, url):
     said = search("--storage", url)

@@ -8,6 +8,7 @@ import pytest
 from automl.core.budget import Budget
 from automl.core.errors import BudgetError
 from automl.core.front import ParetoArchive
+from automl.core.front import front_best_nearest
 from automl.core.front import knee
 from automl.core.front import latest_complete
 from automl.core.front import nearest
@@ -156,3 +157,23 @@ def test_no_front_member_is_dominated_by_any_trial():
             for t in trials
         )
     assert np.all(np.diff([t.value("accuracy") for t in front]) < 0)
+
+
+@pytest.mark.parametrize("limit", [LIMIT, Budget("latency=1ms", "latency_ms", 1.0)])
+def test_one_look_finds_what_the_three_functions_find(limit):
+    rng = np.random.default_rng(1)
+    trials = [
+        complete(i, key=int(rng.integers(60)), fidelity=fidelity, accuracy=a, latency_ms=10 * b)
+        for i, (a, b) in enumerate(rng.random((150, 2)).round(1))
+        for fidelity in [(Fidelity.SUBSET, Fidelity.FULL)[int(rng.integers(2))]]
+    ]
+    soft = Budget("accuracy=0.9", "accuracy", 0.9, hard=False)
+    for fidelity in (Fidelity.SUBSET, Fidelity.FULL):
+        whole = latest_complete([*trials, failed(150)], fidelity)
+        front, best, closest = front_best_nearest(
+            [*trials, failed(150)], AXES, (limit, soft), fidelity=fidelity
+        )
+        assert front == pareto_front(whole, AXES, (limit, soft))
+        assert best == pick_best(whole, AXES[0], (limit, soft), ties=AXES[1:])
+        assert closest == nearest(whole, (limit, soft), AXES)
+    assert front_best_nearest([failed(0)], AXES, ()) == ((), None, None)

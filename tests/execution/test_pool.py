@@ -20,9 +20,11 @@ from automl.execution.pool import failure_text
 class Played(WorkerPool):
     """Reports what the script says: a list of functions from the set of busy slots to reports."""
 
-    def __init__(self, workers, deaths=(), *, timing=False, fat=(), homeless=()):
-        super().__init__(workers, None, timing_slot=timing)
+    def __init__(self, workers, deaths=(), *, timing=False, fat=(), homeless=(), full=(), timeout_s=None):
+        super().__init__(workers, timeout_s, timing_slot=timing)
         self.fat = fat
+        #: Slots whose machine's disk is full.
+        self.full = full if full == "all" else set(full)
         self.homeless = homeless
         self.log = []
         self.deaths = list(deaths)
@@ -46,6 +48,8 @@ class Played(WorkerPool):
         if payload in self.deaths:
             self.deaths.remove(payload)
             self.news.append(Report(slot, ReportKind.DIED, "signal SIGKILL"))
+        elif self.full == "all" or slot in self.full:
+            self.news.append(Report(slot, ReportKind.BROKEN, "the system refuses to write"))
         elif payload in self.fat:
             self.news.append(Report(slot, ReportKind.OVER_MEMORY, "it took 900 MB"))
         else:
@@ -54,6 +58,14 @@ class Played(WorkerPool):
     def _wait(self, timeout_s):
         # The latest first: jobs end in another order than they began.
         return [self.news.pop()]
+
+    def _set_aside(self, slot, reason):
+        self.log.append(("aside", slot))
+        if self.full == "all":
+            return False
+        # The slot comes back on another machine.
+        self.full.discard(slot)
+        return True
 
     def _kill(self, slot):
         self.log.append(("kill", slot))
@@ -104,6 +116,46 @@ def test_third_death_fails_the_job_with_the_last_reason():
     assert done[1].value == "C"
 
 
+def test_the_job_of_a_machine_whose_disk_is_full_is_done_elsewhere_and_is_no_attempt():
+    pool = Played(2, full={0, 1})
+    done = play(pool, [("a", SHARED), ("b", SHARED), ("c", SHARED)])
+    assert [c.value for c in done] == ["A", "B", "C"]
+    aside = [slot for kind, slot in pool.log if kind == "aside"]
+    assert aside
+    assert [slot for kind, slot in pool.log if kind == "kill"] == aside
+    twice_dead = Played(1, deaths=["a", "a"], full={0})
+    assert [c.value for c in play(twice_dead, [("a", SHARED)])] == ["A"]
+
+
+def test_without_another_machine_a_full_disk_ends_the_run():
+    pool = Played(2, full="all")
+    with pytest.raises(ExecutionError, match="refuses to write"):
+        play(pool, [("a", SHARED)])
+
+
+@pytest.mark.parametrize(("late_s", "failed"), [(3600.0, False), (0.5, True)])
+def test_time_in_which_the_machine_was_suspended_is_not_the_jobs(monkeypatch, late_s, failed):
+    clock = [0.0]
+    monkeypatch.setattr("automl.execution.pool.time.monotonic", lambda: clock[0])
+
+    class Sleeping(Played):
+        waits = 0
+
+        def _wait(self, timeout_s):
+            # The job's news come late: first it begins, then its time is over, then it is done.
+            self.waits += 1
+            if self.waits == 2:
+                clock[0] += timeout_s + late_s
+                return []
+            return super()._wait(timeout_s)
+
+    pool = Sleeping(1, timeout_s=10.0)
+    pool.news.append(Report(0, ReportKind.READY))
+    (done,) = play(pool, [("a", SHARED)])
+    assert (done.failure is not None) == failed
+    assert done.value == (None if failed else "A")
+
+
 def test_exclusive_job_of_a_dead_worker_is_tried_again_alone():
     pool = Played(2, deaths=["x"])
     done = play(pool, [("a", SHARED), ("x", EXCLUSIVE), ("y", EXCLUSIVE)])
@@ -114,6 +166,22 @@ def test_workers_that_never_get_ready_end_the_run():
     pool = Played(1, deaths=["setup"])
     with pytest.raises(ExecutionError, match="die before they are ready: out of memory"):
         play(pool, [("a", SHARED)])
+
+
+def test_workers_that_are_ready_go_on_without_those_that_never_get_ready():
+    class Half(Played):
+        def _launch(self, slot):
+            self.log.append(("launch", slot))
+            kind = ReportKind.READY if slot == 0 else ReportKind.DIED
+            self.news.append(Report(slot, kind, "out of memory"))
+
+        def _wait(self, timeout_s):
+            return [self.news.pop(0)]
+
+    pool = Half(2)
+    done = play(pool, [(name, SHARED) for name in "abcdefghijklmnopqrst"])
+    assert [c.value for c in done] == list("ABCDEFGHIJKLMNOPQRST")
+    assert pool.log.count(("launch", 1)) == 7
 
 
 def test_failure_text_keeps_our_sentence_and_names_other_errors():

@@ -30,6 +30,8 @@ class TestSimulated(ExecutorSuite):
 def test_needs_a_worker():
     with pytest.raises(ConfigError, match="at least one"):
         SimulatedExecutor(0, one_second)
+    with pytest.raises(ConfigError, match="timing_devices=-1"):
+        SimulatedExecutor(1, one_second, timing_devices=-1)
 
 
 @pytest.mark.parametrize(("workers", "makespan"), [(1, 12.0), (2, 6.0), (5, 3.0), (100, 1.0)])
@@ -60,6 +62,28 @@ def test_exclusive_jobs_do_not_scale():
         executor.submit(Job(f"t{position}", {}, Lane.EXCLUSIVE))
     list(executor.completions())
     assert executor.now() == 8 / 4 + 8
+
+
+@pytest.mark.parametrize(("devices", "makespan"), [(1, 8.0), (2, 4.0), (8, 3.0)])
+def test_timing_devices_time_while_the_workers_work(devices, makespan):
+    executor = SimulatedExecutor(3, one_second, timing_devices=devices)
+    executor.start(build_state, act)
+    for position in range(8):
+        executor.submit(Job(f"q{position}", {}))
+        executor.submit(Job(f"t{position}", {}, Lane.EXCLUSIVE))
+    list(executor.completions())
+    assert executor.now() == makespan
+
+
+def test_shared_jobs_wait_for_the_one_that_had_the_machine_to_itself():
+    executor = SimulatedExecutor(4, one_second)
+    executor.start(build_state, act)
+    executor.submit(Job("t", {}, Lane.EXCLUSIVE))
+    list(executor.completions())
+    for position in range(4):
+        executor.submit(Job(f"q{position}", {}))
+    list(executor.completions())
+    assert executor.history[1:] == [(f"q{i}", 1.0, 2.0) for i in range(4)]
 
 
 def test_setup_is_paid_once_a_worker_and_again_after_a_death():

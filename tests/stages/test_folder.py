@@ -76,11 +76,14 @@ def test_a_folder_without_an_answer_is_no_run_or_an_unfinished_one(tmp_path):
     assert no_answer(folder).endswith(f"finish it: automl resume {folder}")
 
 
-def test_only_its_user_reads_a_configuration_that_may_hold_a_password(tmp_path):
-    config = make_config({"model": "m", "storage": "postgresql://user:hunter2@host/db"})
+@pytest.mark.parametrize("url", ["postgresql://user:hunter2@host/db", "redis://:hunter2@host:6379/0"])
+def test_the_configuration_shows_no_password_and_a_resumed_run_has_it(tmp_path, url):
+    config = make_config({"model": "m", "storage": url})
     folder = open_folder(config, tmp_path / "r")
-    assert (folder / "config.yaml").stat().st_mode & 0o077 == 0
+    assert "hunter2" not in (folder / "config.yaml").read_text()
     assert stored_config(folder) == config
+    shown = [p.name for p in folder.iterdir() if p.stat().st_mode & 0o077]
+    assert shown == ["config.yaml"]
 
 
 def test_cache_is_the_users_unless_given(tmp_path):

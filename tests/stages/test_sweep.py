@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from automl.api_sweep import load_sweep
 from automl.core.errors import ConfigError
 from automl.core.errors import LedgerError
 from automl.core.errors import ModelError
@@ -12,6 +13,7 @@ from automl.core.errors import StrategyError
 from automl.stages.answer import write_answer
 from automl.stages.events import silent
 from automl.stages.folder import open_folder
+from automl.stages.secret_storage import kept_storage
 from automl.stages.sweep import CELLS
 from automl.stages.sweep import check_sweep
 from automl.stages.sweep import is_sweep
@@ -162,10 +164,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert not is_sweep(tmp_path)
 
 
-def test_a_file_with_a_storage_is_for_its_owner_alone(tmp_path):
+def test_the_password_of_a_storage_is_kept_for_the_owner_alone_and_not_shown(tmp_path):
     folder = tmp_path / "s"
     open_sweep_folder(make_sweep({**SETTINGS, "storage": "postgresql://me:secret@db/x"}), folder)
-    assert stat.S_IMODE((folder / "sweep.yaml").stat().st_mode) == 0o600
+    assert "secret" not in (folder / "sweep.yaml").read_text()
+    assert stat.S_IMODE((folder / "storage.url").stat().st_mode) == 0o600
+    assert (
+        load_sweep(folder / "sweep.yaml", storage=kept_storage(folder))
+        .shared["storage"]
+        .endswith("secret@db/x")
+    )
     assert is_sweep(folder)
 
 
