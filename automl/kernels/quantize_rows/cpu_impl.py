@@ -21,7 +21,7 @@ def _measured(x: torch.Tensor, fmt: str, granularity: str) -> torch.Tensor:
 
 
 def run(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None
+    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, zero: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the reference returns."""
     step = _measured(x, fmt, granularity) if scale is None else scale.float().clone()
@@ -38,8 +38,10 @@ def run(
         torch.div(part, by_row[start : start + rows] if step.dim() else by_row, out=quotient)
         if fmt == "int8":
             quotient.round_()
+            if zero:
+                quotient.add_(zero)
         if not inside or fmt != "int8":
             low, high = (-128.0, 127.0) if fmt == "int8" else (-448.0, 448.0)
-            quotient.nan_to_num_(nan=0.0).clamp_(low, high)
+            quotient.nan_to_num_(nan=float(zero)).clamp_(low, high)
         codes[start : start + rows].copy_(quotient)
     return codes.reshape(x.shape), step

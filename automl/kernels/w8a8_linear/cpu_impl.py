@@ -25,6 +25,7 @@ class PackedW8A8:
         bias: (n,) float32, or None.
         activation: fused activation.
         out_dtype: type of the result.
+        out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
     """
 
     weight: torch.Tensor
@@ -33,6 +34,7 @@ class PackedW8A8:
     bias: torch.Tensor | None
     activation: str
     out_dtype: torch.dtype
+    out_codes: tuple[float, int] = (1.0, 0)
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
         """Return the product of codes that share one scale: a single oneDNN call.
@@ -49,8 +51,7 @@ class PackedW8A8:
             self.scale,
             self.zero,
             self.bias,
-            1.0,
-            0,
+            *self.out_codes,
             self.out_dtype,
             _POST_OPS[self.activation],
             _NO_ARGUMENTS,
@@ -133,6 +134,7 @@ def pack(
     *,
     activation: str = "none",
     out_dtype: torch.dtype = torch.float32,
+    out_codes: tuple[float, int] = (1.0, 0),
 ) -> PackedW8A8:
     """Return the weight ready for any number of products.
 
@@ -141,7 +143,8 @@ def pack(
         w_scale: (n,) steps.
         bias: (n,) or None.
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
-        out_dtype: float32, float16 or bfloat16.
+        out_dtype: float32, float16, bfloat16, or int8 for a result that the next layer reads as codes.
+        out_codes: (step, zero) of an int8 result.
 
     Raises:
         KernelError: a scale is not finite.
@@ -154,6 +157,7 @@ def pack(
         None if bias is None else bias.float().contiguous(),
         activation,
         out_dtype,
+        out_codes,
     )
 
 

@@ -1,0 +1,111 @@
+"""Turn a program into a function: attention fused, layers on kernels, types settled, source generated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+
+from automl.targets.torch_attention import fuse_attention
+from automl.targets.torch_half import to_half
+from automl.targets.torch_sites import place_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import fx
+
+    from automl.targets.torch_program import Program
+    from automl.targets.torch_sites import Serving
+
+__all__ = ["Lowered", "lower"]
+
+aten: Any = torch.ops.aten
+
+#: Checks of what tracing assumed; they compute nothing.
+_CHECKS = ("_assert", "sym_constrain_range")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A program ready to run.
+
+    Args:
+        run: takes the input tensors, returns a tensor or a tuple of them.
+        graph: the lowered graph; ``get_attr`` and ``call_module`` targets are names in ``parts``.
+        parts: tensors and layers' forward functions.
+    """
+
+    run: Callable[..., Any]
+    graph: fx.Graph
+    parts: dict[str, Any]
+
+
+def lower(program: Program, serving: Serving) -> Lowered:
+    """Return the program ready to run; its graph is consumed.
+
+    Raises:
+        EvaluationError: the plan quantizes something that no layer serves.
+    """
+    graph = program.graph
+    for node in reversed(list(graph.nodes)):
+        if any(check in str(node.target) for check in _CHECKS) and not node.users:
+            graph.erase_node(node)
+        elif node.target is aten.view.default:
+            node.target = aten.reshape.default  # A piece of a stacked product is not contiguous.
+    fuse_attention(graph)
+    _erase_unread(graph)
+    layers = place_layers(program, serving)
+    _erase_unread(graph)
+    if serving.float_type is torch.bfloat16:
+        to_half(graph)
+    parts = {name: layer.forward for name, layer in layers.items()}
+    parts |= _constants(graph, program, serving)
+    _erase_unread(graph)
+    graph.lint()
+    return Lowered(_compiled(graph, parts), graph, parts)
+
+
+def _erase_unread(graph: fx.Graph) -> None:
+    for node in reversed(list(graph.nodes)):
+        if node.op not in ("placeholder", "output") and not node.users:
+            graph.erase_node(node)
+
+
+def _constants(graph: fx.Graph, program: Program, serving: Serving) -> dict[str, Any]:
+    """Return the tensors that the graph reads, by new flat names, and cast constants in advance."""
+    found: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for node in [n for n in graph.nodes if n.op == "get_attr"]:
+        target = str(node.target)
+        site = program.sites.get(target.removesuffix(".weight")) if target.endswith(".weight") else None
+        if target not in names:
+            names[target] = f"tensor_{len(names)}"
+            tensor = program.tensors[target] if site is None else site.dequantized()
+            found[names[target]] = tensor.to(serving.device)
+        node.target = names[target]
+    for node in [n for n in graph.nodes if n.meta.get("constant")]:
+        source = node.args[0]
+        name = f"{source.target}_half"
+        found[name] = node.target(found[source.target], *node.args[1:])
+        with graph.inserting_before(node):
+            constant = graph.create_node("get_attr", name)
+        constant.meta.update(node.meta, constant=False)
+        node.replace_all_uses_with(constant)
+    return found
+
+
+def _compiled(graph: fx.Graph, parts: dict[str, Any]) -> Callable[..., Any]:
+    """Return the generated function; a plain namespace in place of a module makes its look-ups cheap."""
+    code = graph.python_code("self")
+    scope: dict[str, Any] = dict(code.globals)
+    exec(compile(code.src, "<torch program>", "exec"), scope)  # noqa: S102 - source that fx generates
+    forward, owner = scope["forward"], SimpleNamespace(**parts)
+
+    def run(*inputs: torch.Tensor) -> Any:
+        return forward(owner, *inputs)
+
+    return run
