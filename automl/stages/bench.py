@@ -20,7 +20,6 @@ from automl.searchspaces.trace import trace_model
 from automl.stages.check import check_threads
 from automl.stages.folder import CONFIG_FILE
 from automl.targets.onnx_export import export_onnx
-from automl.targets.qdq import apply_plan
 from automl.targets.table import make_target
 from automl.transforms.plan import QuantizationPlan
 
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from automl.models.loaded import LoadedModel
+    from automl.targets.base import Target
 
 __all__ = ["measure_side_by_side"]
 
 PREDICT_BATCH = 8
 
 #: Either of them tells an artifact folder, a damaged one too.
-ARTIFACT_FILES = ("manifest.json", "model.onnx")
+ARTIFACT_FILES = ("manifest.json", "model.onnx", "weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,17 @@ class _Entry:
 def _artifact_entry(folder: Path, index: int, place: Path) -> tuple[_Entry, str]:
     artifact = load_artifact(folder)
     info = artifact.manifest.info
-    file = artifact.write_onnx(place / f"{index}.onnx")
+    file = artifact.write(place / str(index))
     entry = _Entry(str(folder), file, info.float_type, artifact.size_bytes, info.target)
     return entry, str(info.config["model"])
 
 
-def _model_entry(model: LoadedModel, name: str, index: int, place: Path, target: str) -> _Entry:
-    base = export_onnx(trace_model(model.module, model.example_inputs))
-    file = place / f"{index}.onnx"
-    file.write_bytes(apply_plan(base, QuantizationPlan({}, {}), target).SerializeToString())
-    return _Entry(name, file, "f32", file.stat().st_size, target)
+def _model_entry(model: LoadedModel, name: str, index: int, place: Path, server: Target) -> _Entry:
+    traced = trace_model(model.module, model.example_inputs)
+    deployable = server.deployable(traced, export_onnx(traced), QuantizationPlan({}, {}))
+    file = place / f"{index}{deployable.suffix}"
+    file.write_bytes(deployable.content)
+    return _Entry(name, file, "f32", file.stat().st_size, server.info().name)
 
 
 def measure_side_by_side(
@@ -103,7 +104,7 @@ def measure_side_by_side(
             else:
                 spec = name
                 loaded = load_model(name)
-                entry = _model_entry(loaded, name, index, place, target)
+                entry = _model_entry(loaded, name, index, place, server)
             entries.append(entry)
             specs.append(spec)
         if len(set(specs)) > 1:

@@ -66,6 +66,11 @@ TARGETS: dict[str, TargetRow] = {
         "ONNX Runtime on CPUs",
         "onnxruntime",
     ),
+    "torch": TargetRow(
+        "automl.targets.torch_cpu:TorchTarget",
+        "torch on CPUs with the package's own kernels",
+        "torch",
+    ),
 }
 
 

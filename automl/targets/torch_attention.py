@@ -58,6 +58,7 @@ def _only_read_once(node: Any, target: Any) -> bool:
 
 def _match(result: fx.Node) -> _Attention | None:
     """Return the attention that ends at ``result``, or None."""
+    value: Any = result.args[1] if len(result.args) > 1 else None
     if result.target is not aten.matmul.default or not all(_four(a) for a in result.args):
         return None
     soft: Any = result.args[0]
@@ -78,7 +79,7 @@ def _match(result: fx.Node) -> _Attention | None:
     turned = scores.args[1]
     if getattr(turned, "target", None) is not aten.transpose.int or tuple(turned.args[1:]) not in _LAST_TWO:
         return None
-    return _Attention(scores.args[0], turned.args[0], result.args[1], mask, scale, result)
+    return _Attention(scores.args[0], turned.args[0], value, mask, scale, result)
 
 
 def _four(node: Any) -> bool:

@@ -63,9 +63,7 @@ def _target_name(node: fx.Node) -> str:
         return str(node.target)
     target = node.target
     if isinstance(target, torch._ops.OpOverload) and target.namespace in _NAMESPACES:
-        return (
-            f"{target.namespace}.{target.name().partition('::')[2].partition('.')[0]}.{target._overloadname}"
-        )
+        return f"{target.namespace}.{target._opname}.{target._overloadname}"
     if node.op == "call_function" and target in _PLAIN_NAMES:
         return _PLAIN_NAMES[target]
     raise EvaluationError(

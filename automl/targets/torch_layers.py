@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FloatLinear", "SplitLayer", "cast"]
+__all__ = ["FloatLinear", "SplitLayer", "cast", "entry"]
 
 _ATTRIBUTES = {"none": "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -62,6 +62,17 @@ class FloatLinear(torch.nn.Module):
         self.register_buffer("bias", None if bias is None else bias.to(dtype))
         self._activation = _ACTIVATIONS.get(activation)
 
+    @property
+    def entry(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What to call in place of the layer; with few rows its look-ups cost most."""
+        weight, bias, attribute = self.weight, self.bias, self._attribute
+        if attribute is not None:
+            product = torch.ops.mkldnn._linear_pointwise.default
+            return lambda x: product(x, weight, bias, attribute, _NO_ARGUMENTS, "none")
+        if self._activation is None:
+            return lambda x: torch._C._nn.linear(x, weight, bias)
+        return self.forward
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., n) of (..., k)."""
         if self._attribute is not None:
@@ -84,8 +95,14 @@ class SplitLayer(torch.nn.Module):
     def __init__(self, layer: torch.nn.Module, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self.layer, self.sizes = layer, list(sizes)
-        self._call: Any = layer.forward
+        self._call = entry(layer)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return one (..., n_i) for each layer."""
-        return self._call(x).split(self.sizes, -1)  # type: ignore[no-any-return]
+        return torch.split(self._call(x), self.sizes, -1)
+
+
+def entry(layer: torch.nn.Module) -> Callable[[torch.Tensor], Any]:
+    """Return what to call in place of a layer without hooks."""
+    found: Callable[[torch.Tensor], Any] = getattr(layer, "entry", layer.forward)
+    return found

@@ -1,8 +1,8 @@
 """The file of a torch program: a traced graph and its tensors, quantized sites as integer codes.
 
-One safetensors file whose metadata holds the graph as JSON (see :mod:`automl.targets.torch_graph_json`), the
-inputs, and the numbers of the quantization plan. Kernels and fusions are chosen when it is loaded, so one file
-serves every float type and device, and nothing in it is unpickled.
+One safetensors file whose metadata holds the graph as JSON (:mod:`automl.targets.torch_graph_json`),
+the inputs, and the numbers of the quantization plan. Kernels and fusions are chosen when it is loaded, so one
+file serves every float type and device, and nothing in it is unpickled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import fx
 
 from automl.core.errors import EvaluationError
+from automl.targets.idle_model import idle_input
 from automl.targets.torch_graph_json import graph_from_json
 from automl.targets.torch_graph_json import graph_to_json
 
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
     from automl.searchspaces.graph import TracedModel
     from automl.transforms.plan import QuantizationPlan
 
-__all__ = ["Codes", "Program", "ProgramInput", "read_program", "value_types", "write_program"]
+__all__ = [
+    "Codes",
+    "Program",
+    "ProgramInput",
+    "idle_program",
+    "read_program",
+    "value_types",
+    "write_program",
+]
 
 SCHEMA = 1
 
@@ -231,3 +240,29 @@ def read_program(path: Path) -> Program:
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, safetensors.SafetensorError) as error:
         raise EvaluationError(f"{path} is no torch program ({error}); write it again") from error
+
+
+def idle_program() -> bytes:
+    """Return a tiny program with one matrix product, which makes torch load its libraries and start threads.
+
+    Its input is that of :func:`automl.targets.idle_model.idle_input`.
+    """
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    matrix = graph.get_attr("matrix.weight")
+    y = graph.call_function(torch.ops.aten.linear.default, (x, matrix, None))
+    graph.output(y)
+    shape = idle_input().shape
+    head = {
+        "schema": SCHEMA,
+        "inputs": [["x", "float32", [0, *shape[1:]]]],
+        "graph": graph_to_json(graph),
+        "types": {n.name: ["float32", len(shape)] for n in (x, y)} | {matrix.name: ["float32", 2]},
+        "aliases": {},
+        "sites": [],
+        "reads": [],
+        "rows": {},
+    }
+    tensors = {"matrix.weight": torch.ones(shape[-1], shape[-1])}
+    content: bytes = safetensors.torch.save(tensors, metadata={_KEY: json.dumps(head)})
+    return content

@@ -45,6 +45,7 @@ __all__ = ["BACKENDS", "Backend", "LoadedModel", "main", "read_message", "serve"
 BACKENDS = {
     "openvino": "automl.targets.openvino_backend:OpenVinoBackend",
     "onnxruntime": "automl.targets.onnxruntime_backend:OnnxRuntimeBackend",
+    "torch": "automl.targets.torch_backend:TorchBackend",
 }
 
 #: Timed runs of one model in a row, after one untimed run that brings its weights back into the caches.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from automl.core.errors import KernelError
-from automl.kernels.quantize_rows.cpu_impl import run as quantize_on_cpu
+from automl.kernels.quantize_rows.cpu_impl import static_codes
 from automl.kernels.quantize_rows.op import quantize_rows
 from automl.kernels.w4a8_linear.op import w4a8_linear
 from automl.kernels.w4a16_linear.op import w4a16_linear
@@ -23,6 +23,8 @@ from automl.kernels.weight_only.formats_math import pack_nibbles
 from automl.kernels.weight_only.weight import Weight
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from automl.kernels.weight_only.cpu_impl import PackedWeight
 
 __all__ = ["InputCodes", "W4A8Linear", "W4A16Linear", "W8A8Linear", "W8A16Linear"]
@@ -63,10 +65,18 @@ class InputCodes(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return int8 codes of the shape of ``x``."""
         if _on_cpu(x, self.preference) and not torch.compiler.is_compiling():
-            return quantize_on_cpu(x, "int8", "tensor", self.step, self.zero)[0]
+            return static_codes(x, self.step, self.zero)
         return quantize_rows(
             x, granularity="tensor", scale=self.step, zero=self.zero, preference=self.preference
         )[0]
+
+    @property
+    def entry(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What to call in place of the layer; with few numbers its look-ups cost most."""
+        if not _on_cpu(self.step, self.preference):
+            return self.forward
+        step, zero = self.step, self.zero
+        return lambda x: static_codes(x, step, zero)
 
 
 class W8A8Linear(torch.nn.Module):
@@ -155,8 +165,8 @@ class W8A8Linear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., n) of (..., k) numbers or int8 codes."""
         flat = x.reshape(-1, x.shape[-1])
-        if flat.dtype == torch.int8:
-            codes, step = flat, None
+        if flat.dtype == torch.int8 and self.x_scale is not None:
+            codes, step = flat, torch.full((), self.x_scale, device=x.device)
         elif self.x_scale is None:
             codes, step = quantize_rows(flat, granularity=self.granularity, preference=self.preference)
         else:
@@ -168,15 +178,20 @@ class W8A8Linear(torch.nn.Module):
         y = self._product(codes, step, out)
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
-    def _product(self, codes: torch.Tensor, step: torch.Tensor | None, out: torch.dtype) -> torch.Tensor:
+    @property
+    def entry(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What to call with int8 codes in place of the layer; with few rows its checks cost most."""
+        if self._packed is None or self.x_scale is None:
+            return self.forward
+        return self._packed.bound(self.x_scale)
+
+    def _product(self, codes: torch.Tensor, step: torch.Tensor, out: torch.dtype) -> torch.Tensor:
         """Return (m, n) of ``out``, or codes when they are handed on."""
         if self._packed is not None:
-            if step is not None and step.dim():
+            if step.dim():
                 return self._requantized(self._packed.rows(codes, step).to(out))
-            y = self._packed.static(codes, self.x_scale if self.x_scale is not None else float(step or 0))
+            y = self._packed.static(codes, float(step))
             return y if self._handed_on is not None else self._requantized(y.to(out))
-        if step is None:
-            step = torch.full((), self.x_scale or 0.0, device=codes.device)
         y = w8a8_linear(
             codes,
             step,

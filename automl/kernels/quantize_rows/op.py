@@ -96,8 +96,8 @@ def quantize_rows(
         need_device(SPEC.name, x, {"scale": scale})
     if zero and (scale is None or fmt != "int8" or not -128 <= zero <= 127):
         raise KernelError(
-            f"kernel '{SPEC.name}' got zero={zero}; allowed: -128 to 127 beside a static scale of int8 codes, "
-            "0 elsewhere; give the scale, or drop it"
+            f"kernel '{SPEC.name}' got zero={zero}; allowed: -128 to 127 beside a static scale of int8 "
+            "codes, 0 elsewhere; give the scale, or drop it"
         )
     choice = choose(SPEC, x.device.type, preference=preference)
     codes, step = _quantize_rows(x, fmt, granularity, scale, choice.implementation, zero)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from automl.kernels.checks import need_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -58,6 +62,17 @@ class PackedW8A8:
             "none",
         )
         return y
+
+    def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
+        rest = (self.weight, self.scale, self.zero, self.bias, *self.out_codes, self.out_dtype)
+        post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
+
+        def product(x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = _POINTWISE(x, x_scale, 0, *rest, *post)
+            return y
+
+        return product
 
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""

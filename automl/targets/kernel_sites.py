@@ -1,0 +1,164 @@
+"""Which kernel serves a site under an option, and why another does not: read off the kernels themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from automl.core.served import ServedSite
+from automl.kernels.dispatch import choose
+from automl.kernels.dispatch import obstacle
+from automl.kernels.table import spec
+from automl.targets.legality import strike_reason
+from automl.transforms.precision import parse_precision
+
+if TYPE_CHECKING:
+    from automl.searchspaces.graph import ModelGraph
+    from automl.searchspaces.graph import Site
+    from automl.transforms.plan import QuantizationPlan
+
+__all__ = ["cpu_strike", "kernel_of", "served_sites", "triton_strike"]
+
+#: Longest sum of int8 products that int32 holds; the kernels refuse more.
+_LONGEST = 131_071
+
+
+def kernel_of(option: str, *, four_bit: bool) -> str | None:
+    """Return the kernel that serves a matrix layer under an option; None for a float layer.
+
+    Args:
+        option: the precision option.
+        four_bit: whether 4-bit weights with 8-bit inputs keep 4 bits.
+    """
+    precision = parse_precision(option)
+    if precision.is_float:
+        return None
+    if precision.weight_only:
+        return "w4a16_linear" if precision.group else "w8a16_linear"
+    return "w4a8_linear" if four_bit and precision.weight_bits == 4 else "w8a8_linear"
+
+
+def _common_strike(site: Site, option: str) -> str | None:
+    reason = strike_reason(site, option)
+    if reason is not None or parse_precision(option).is_float:
+        return reason
+    if site.op == "conv":
+        return "no kernel of this target takes integer codes of a convolution; it is computed in float"
+    if parse_precision(option).activation_bits is not None and site.weight_shape[1] > _LONGEST:
+        return f"{site.weight_shape[1]} inputs: sums of more than {_LONGEST} int8 products overflow int32"
+    return None
+
+
+def cpu_strike(site: Site, option: str, batch: int) -> str | None:
+    """Return why no kernel of the CPU should serve ``option`` at ``site``, or None.
+
+    Weight-only products are offered for the few rows for which they are faster than bfloat16 ones.
+
+    Args:
+        site: the site.
+        option: the option.
+        batch: samples of one call.
+    """
+    precision, reason = parse_precision(option), _common_strike(site, option)
+    if reason is not None or precision.is_float:
+        return reason
+    if precision.activation_bits is not None and precision.weight_bits < 8:
+        return f"the CPU multiplies {precision.weight_bits}-bit codes as int8, at the bytes and speed of w8a8"
+    return _packed_obstacle(site, option, batch) if precision.weight_only else None
+
+
+def triton_strike(site: Site, option: str) -> str | None:
+    """Return why no Triton kernel serves ``option`` at ``site``, or None."""
+    precision, reason = parse_precision(option), _common_strike(site, option)
+    if reason is not None or precision.is_float:
+        return reason
+    if precision.activation_bits is not None and precision.weight_bits not in (4, 8):
+        return f"the kernels store {precision.weight_bits}-bit codes in 8 bits, at the speed of w8a8"
+    return None
+
+
+def _packed_obstacle(site: Site, option: str, batch: int) -> str | None:
+    """Return why the packed weight-only product should not serve the site, or None."""
+    import torch
+
+    from automl.kernels.weight_only.cpu_impl import packed_obstacle
+    from automl.kernels.weight_only.weight import Weight
+
+    precision = parse_precision(option)
+    n, k = site.weight_shape
+    group = precision.group or k
+    four = precision.weight_bits == 4
+    codes = torch.empty(
+        (n, -(-k // 2) if four else k), dtype=torch.uint8 if four else torch.int8, device="meta"
+    )
+    scale = torch.empty((n, -(-k // group)), device="meta")
+    return packed_obstacle(
+        Weight(precision.weight_bits, codes, scale, None, None, group, k), site.rows * batch
+    )
+
+
+def served_sites(
+    graph: ModelGraph, plan: QuantizationPlan, batch: int, *, device: str, preference: str = "auto"
+) -> tuple[ServedSite, ...]:
+    """Return the kernel of every site of a candidate, in execution order.
+
+    Args:
+        graph: the traced graph.
+        plan: the candidate's plan.
+        batch: samples of one call.
+        device: torch device type.
+        preference: implementation that is asked for, see ``automl.kernels.dispatch``.
+    """
+    four_bit = preference == "triton"
+    rows = []
+    for site in graph.sites:
+        option = plan.precisions.get(site.name, "fp") if site.name in plan.weights else "fp"
+        kernel = kernel_of(option, four_bit=four_bit)
+        if kernel is None:
+            rows.append(_float_site(site, plan.float_type, batch, four_bit=four_bit))
+            continue
+        described = spec(kernel)
+        choice = choose(described, device, preference=preference)
+        reason = choice.reason
+        if choice.implementation == "cpu" and described.cpu:
+            reason = f"{reason}: {described.cpu}"
+        others = [
+            (which, why)
+            for which in described.implementations
+            if which != choice.implementation
+            and (why := obstacle(described, which, device) or _unused(which)) is not None
+        ]
+        rows.append(
+            ServedSite(
+                site.name,
+                option,
+                kernel,
+                choice.implementation,
+                reason,
+                (*others, *_options(site, option, batch, four_bit=four_bit)),
+            )
+        )
+    return tuple(rows)
+
+
+def _unused(which: str) -> str:
+    if which == "reference":
+        return "it defines the result and is slow; it serves where nothing else does"
+    return "another implementation was asked for"
+
+
+def _options(site: Site, option: str, batch: int, *, four_bit: bool) -> list[tuple[str, str]]:
+    """Return (kernel under another option, why it cannot serve the site)."""
+    found = []
+    for other in ("w8a8", "w4a8", "w8", "w4g64", "w4g128"):
+        why = triton_strike(site, other) if four_bit else cpu_strike(site, other, batch)
+        if other != option and why is not None:
+            found.append((f"{kernel_of(other, four_bit=four_bit)} ({other})", why))
+    return found
+
+
+def _float_site(site: Site, float_type: str, batch: int, *, four_bit: bool) -> ServedSite:
+    name = {"linear": "linear", "conv": "convolution", "embedding": "embedding"}[site.op]
+    reason = f"the site is not quantized; torch computes it in {float_type}"
+    return ServedSite(
+        site.name, "fp", name, "torch", reason, tuple(_options(site, "fp", batch, four_bit=four_bit))
+    )
