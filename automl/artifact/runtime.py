@@ -1,8 +1,8 @@
 """Run a deployed graph in this process, on the runtime and in the float type it was measured with.
 
 Only the runtime is imported: no search, and torch only for a torch program. An ISA cap of the target is not
-applied here, because it can only be set before a process starts; it changes speed, not what the model computes
-beyond rounding.
+applied here, because it can only be set before a process starts; it changes speed, not what the model
+computes beyond rounding.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ __all__ = ["measure_side_by_side"]
 
 PREDICT_BATCH = 8
 
+DEFAULT_TARGET = "openvino"
+
 #: Either of them tells an artifact folder, a damaged one too.
 ARTIFACT_FILES = ("manifest.json", "model.onnx", "weights.safetensors")
 
@@ -46,9 +48,27 @@ class _Entry:
     target: str
 
 
-def _artifact_entry(folder: Path, index: int, place: Path) -> tuple[_Entry, str]:
+def _serving_target(models: Sequence[str]) -> str:
+    """Return where the models are served when nobody says: torch programs on their own target."""
+    for name in models:
+        if _is_artifact(name) and not (artifact := load_artifact(name)).is_onnx:
+            return artifact.manifest.info.target
+    return DEFAULT_TARGET
+
+
+def _is_artifact(name: str) -> bool:
+    return any((Path(name) / file).exists() for file in ARTIFACT_FILES)
+
+
+def _artifact_entry(folder: Path, index: int, place: Path, server: Target) -> tuple[_Entry, str]:
     artifact = load_artifact(folder)
     info = artifact.manifest.info
+    if artifact.is_onnx != (server.suffix == ".onnx"):
+        kind = "an ONNX graph" if artifact.is_onnx else "a torch program"
+        raise ConfigError(
+            f"{folder} holds {kind}, which target {server.info().name} does not serve; measure it with "
+            f"--target {info.target}"
+        )
     file = artifact.write(place / str(index))
     entry = _Entry(str(folder), file, info.float_type, artifact.size_bytes, info.target)
     return entry, str(info.config["model"])
@@ -66,7 +86,7 @@ def measure_side_by_side(
     models: Sequence[str],
     *,
     data: str | None,
-    target: str,
+    target: str | None,
     repeats: int,
     evaluation: int,
     threads: int | None,
@@ -77,7 +97,8 @@ def measure_side_by_side(
     Args:
         models: artifact folders, or names that ``load_model`` takes; an untouched model runs in f32.
         data: evaluation data; the embedded default when None.
-        target: where models without an artifact are served; artifacts are served on it too.
+        target: where all of them are served; when None, the target of the first torch program among them,
+            else OpenVINO.
         repeats: timed runs of each.
         evaluation: evaluation samples.
         threads: threads of the runtime.
@@ -88,7 +109,7 @@ def measure_side_by_side(
         AutomlError: a model, artifact or data cannot be used.
     """
     check_threads(threads)
-    server = make_target(target, threads=threads, batch=batch)
+    server = make_target(target or _serving_target(models), threads=threads, batch=batch)
     with tempfile.TemporaryDirectory(prefix="automl-bench-") as temporary:
         place = Path(temporary)
         entries, specs = [], []
@@ -99,8 +120,8 @@ def measure_side_by_side(
                     f"{name} is a run folder; name one of its models, for example {name}/models/ID: "
                     f"automl show {name} lists them"
                 )
-            if any((Path(name) / file).exists() for file in ARTIFACT_FILES):
-                entry, spec = _artifact_entry(Path(name), index, place)
+            if _is_artifact(name):
+                entry, spec = _artifact_entry(Path(name), index, place, server)
             else:
                 spec = name
                 loaded = load_model(name)

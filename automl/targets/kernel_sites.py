@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from automl.core.served import ServedSite
@@ -12,11 +13,21 @@ from automl.targets.legality import strike_reason
 from automl.transforms.precision import parse_precision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from automl.searchspaces.graph import ModelGraph
     from automl.searchspaces.graph import Site
     from automl.transforms.plan import QuantizationPlan
 
 __all__ = ["cpu_strike", "kernel_of", "served_sites", "triton_strike"]
+
+#: Operators of torch that serve what is not quantized, by operation of the site.
+_FLOAT = {"linear": "linear", "conv": "convolution", "embedding": "embedding"}
+
+#: Options whose kernels a report names when they cannot serve a site.
+_ALTERNATIVES = ("w8a8", "w4a8", "w8", "w4g64", "w4g128")
+
+_IDLE = {"reference": "it defines the result and is slow; it serves where nothing else does"}
 
 #: Longest sum of int8 products that int32 holds; the kernels refuse more.
 _LONGEST = 131_071
@@ -41,10 +52,9 @@ def _common_strike(site: Site, option: str) -> str | None:
     reason = strike_reason(site, option)
     if reason is not None or parse_precision(option).is_float:
         return reason
-    if site.op == "conv":
-        return "no kernel of this target takes integer codes of a convolution; it is computed in float"
-    if parse_precision(option).activation_bits is not None and site.weight_shape[1] > _LONGEST:
-        return f"{site.weight_shape[1]} inputs: sums of more than {_LONGEST} int8 products overflow int32"
+    inputs = math.prod(site.weight_shape[1:])
+    if parse_precision(option).activation_bits is not None and inputs > _LONGEST:
+        return f"{inputs} inputs: sums of more than {_LONGEST} int8 products overflow int32"
     return None
 
 
@@ -61,6 +71,8 @@ def cpu_strike(site: Site, option: str, batch: int) -> str | None:
     precision, reason = parse_precision(option), _common_strike(site, option)
     if reason is not None or precision.is_float:
         return reason
+    if site.op == "conv":
+        return "no kernel of the CPU takes integer codes of a convolution; it is computed in float"
     if precision.activation_bits is not None and precision.weight_bits < 8:
         return f"the CPU multiplies {precision.weight_bits}-bit codes as int8, at the bytes and speed of w8a8"
     return _packed_obstacle(site, option, batch) if precision.weight_only else None
@@ -71,6 +83,8 @@ def triton_strike(site: Site, option: str) -> str | None:
     precision, reason = parse_precision(option), _common_strike(site, option)
     if reason is not None or precision.is_float:
         return reason
+    if site.op == "conv" and (site.groups > 1 or len(site.weight_shape) != 4):
+        return "convolutions become matrix products, which takes two dimensions and a single group"
     if precision.activation_bits is not None and precision.weight_bits not in (4, 8):
         return f"the kernels store {precision.weight_bits}-bit codes in 8 bits, at the speed of w8a8"
     return None
@@ -97,24 +111,35 @@ def _packed_obstacle(site: Site, option: str, batch: int) -> str | None:
 
 
 def served_sites(
-    graph: ModelGraph, plan: QuantizationPlan, batch: int, *, device: str, preference: str = "auto"
+    graph: ModelGraph,
+    plan: QuantizationPlan,
+    strike: Callable[[Site, str], str | None],
+    *,
+    device: str,
+    preference: str = "auto",
 ) -> tuple[ServedSite, ...]:
     """Return the kernel of every site of a candidate, in execution order.
 
     Args:
         graph: the traced graph.
         plan: the candidate's plan.
-        batch: samples of one call.
+        strike: returns why no kernel serves an option at a site, or None.
         device: torch device type.
         preference: implementation that is asked for, see ``automl.kernels.dispatch``.
     """
     four_bit = preference == "triton"
-    rows = []
+    found = []
     for site in graph.sites:
         option = plan.precisions.get(site.name, "fp") if site.name in plan.weights else "fp"
         kernel = kernel_of(option, four_bit=four_bit)
+        refused = [
+            (f"{kernel_of(other, four_bit=four_bit)} for {other}", why)
+            for other in _ALTERNATIVES
+            if other != option and (why := strike(site, other)) is not None
+        ]
         if kernel is None:
-            rows.append(_float_site(site, plan.float_type, batch, four_bit=four_bit))
+            reason = f"the site is not quantized; torch computes it in {plan.float_type}"
+            found.append(ServedSite(site.name, option, _FLOAT[site.op], "torch", reason, tuple(refused)))
             continue
         described = spec(kernel)
         choice = choose(described, device, preference=preference)
@@ -122,43 +147,11 @@ def served_sites(
         if choice.implementation == "cpu" and described.cpu:
             reason = f"{reason}: {described.cpu}"
         others = [
-            (which, why)
+            (which, obstacle(described, which, device) or _IDLE.get(which, "another one was asked for"))
             for which in described.implementations
             if which != choice.implementation
-            and (why := obstacle(described, which, device) or _unused(which)) is not None
         ]
-        rows.append(
-            ServedSite(
-                site.name,
-                option,
-                kernel,
-                choice.implementation,
-                reason,
-                (*others, *_options(site, option, batch, four_bit=four_bit)),
-            )
+        found.append(
+            ServedSite(site.name, option, kernel, choice.implementation, reason, (*others, *refused))
         )
-    return tuple(rows)
-
-
-def _unused(which: str) -> str:
-    if which == "reference":
-        return "it defines the result and is slow; it serves where nothing else does"
-    return "another implementation was asked for"
-
-
-def _options(site: Site, option: str, batch: int, *, four_bit: bool) -> list[tuple[str, str]]:
-    """Return (kernel under another option, why it cannot serve the site)."""
-    found = []
-    for other in ("w8a8", "w4a8", "w8", "w4g64", "w4g128"):
-        why = triton_strike(site, other) if four_bit else cpu_strike(site, other, batch)
-        if other != option and why is not None:
-            found.append((f"{kernel_of(other, four_bit=four_bit)} ({other})", why))
-    return found
-
-
-def _float_site(site: Site, float_type: str, batch: int, *, four_bit: bool) -> ServedSite:
-    name = {"linear": "linear", "conv": "convolution", "embedding": "embedding"}[site.op]
-    reason = f"the site is not quantized; torch computes it in {float_type}"
-    return ServedSite(
-        site.name, "fp", name, "torch", reason, tuple(_options(site, "fp", batch, four_bit=four_bit))
-    )
+    return tuple(found)

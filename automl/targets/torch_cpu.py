@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from automl.targets.deployable import Deployable
-from automl.targets.fingerprint import cpu_facts
-from automl.targets.fingerprint import saturates
 from automl.targets.kernel_sites import cpu_strike
-from automl.targets.kernel_sites import served_sites
-from automl.targets.legality import cpu_legality
-from automl.targets.runtime_target import RuntimeTarget
-from automl.transforms.plan import QuantizationRules
+from automl.targets.program_target import ProgramTarget
 
 if TYPE_CHECKING:
-    from automl.searchspaces.graph import ModelGraph
     from automl.searchspaces.graph import Site
-    from automl.searchspaces.graph import TracedModel
-    from automl.targets.base import Legality
-    from automl.targets.onnx_export import BaseOnnx
-    from automl.transforms.plan import QuantizationPlan
 
-__all__ = ["PROGRAM_RULES", "TorchTarget"]
-
-#: Matrix layers read codes; nothing else does, and a code goes no further than to its layer.
-PROGRAM_RULES = QuantizationRules(joins=(), reductions=(), passthrough=())
+__all__ = ["TorchTarget"]
 
 
-class TorchTarget(RuntimeTarget):
+class TorchTarget(ProgramTarget):
     """torch on the CPU in a worker process.
 
     Args:
@@ -39,33 +24,9 @@ class TorchTarget(RuntimeTarget):
         ConfigError: threads or batch are not positive.
     """
 
-    suffix = ".safetensors"
-
     def __init__(self, threads: int | None = None, batch: int = 1) -> None:
-        rules = replace(PROGRAM_RULES, saturating=saturates(cpu_facts()["flags"], None))
-        super().__init__("torch", "torch", rules, threads=threads, batch=batch)
-        self._types: tuple[TracedModel, dict[str, tuple[str, int]]] | None = None
+        super().__init__("torch", device="cpu", preference="auto", threads=threads, batch=batch)
 
-    def legality(self, graph: ModelGraph) -> Legality:
-        """Return which options a kernel of this CPU serves at which site, with reasons for the others."""
-
-        def strike(site: Site, option: str) -> str | None:
-            return cpu_strike(site, option, self.batch)
-
-        return cpu_legality(graph, self.info().float_types, strike)
-
-    def deployable(self, traced: TracedModel, base: BaseOnnx, plan: QuantizationPlan) -> Deployable:
-        """Return the candidate as a torch program."""
-        from automl.targets.torch_program import value_types
-        from automl.targets.torch_program import write_program
-
-        if self._types is None or self._types[0] is not traced:
-            self._types = traced, value_types(traced)
-        served = served_sites(traced.graph, plan, self.batch, device="cpu")
-        return Deployable(write_program(traced, plan, self._types[1]), served=served)
-
-    def idle_file(self) -> tuple[str, bytes]:
-        """Return suffix and content of the tiny model that is served before memory is counted."""
-        from automl.targets.torch_program import idle_program
-
-        return self.suffix, idle_program()
+    def strike(self, site: Site, option: str) -> str | None:
+        """Return why no kernel of this CPU should serve ``option`` at ``site``, or None."""
+        return cpu_strike(site, option, self.batch)

@@ -230,6 +230,8 @@ def read_program(path: Path) -> Program:
             if node.name in head["types"]:
                 kind, node.meta["rank"] = head["types"][node.name]
                 node.meta["dtype"] = getattr(torch, kind)
+            if node.op == "get_attr":
+                node.meta["shape"] = _shape(node.target, tensors, sites)
         return Program(
             graph,
             tensors,
@@ -240,6 +242,11 @@ def read_program(path: Path) -> Program:
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, safetensors.SafetensorError) as error:
         raise EvaluationError(f"{path} is no torch program ({error}); write it again") from error
+
+
+def _shape(target: str, tensors: Mapping[str, torch.Tensor], sites: Mapping[str, Codes]) -> tuple[int, ...]:
+    held = tensors.get(target)
+    return tuple(sites[target.removesuffix(".weight")].codes.shape if held is None else held.shape)
 
 
 def idle_program() -> bytes:

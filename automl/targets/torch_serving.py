@@ -62,11 +62,14 @@ class TorchModel:
 
     def bind(self, inputs: Arrays) -> Callable[[], object]:
         """Return a function that runs the model on ``inputs``."""
-        tensors, run = self._tensors(inputs), self._lowered.run
+        tensors, run, on_gpu = self._tensors(inputs), self._lowered.run, self._device != "cpu"
 
         def call() -> object:
             with torch.inference_mode():
-                return run(*tensors)
+                outputs = run(*tensors)
+            if on_gpu:
+                torch.cuda.synchronize()
+            return outputs
 
         return call
 
@@ -107,6 +110,8 @@ class TorchModel:
                 named = fx.node.map_arg(node.kwargs, values.__getitem__)
                 start = time.perf_counter()
                 values[node] = call(*arguments, **named)
+                if self._device != "cpu":
+                    torch.cuda.synchronize()
                 spent.setdefault(node, []).append(time.perf_counter() - start)
 
     def _tensors(self, inputs: Arrays) -> list[torch.Tensor]:

@@ -18,6 +18,8 @@ import torch
 from automl.core.errors import EvaluationError
 from automl.kernels.w4a8_linear.scales_math import pack_signed
 from automl.kernels.weight_only.formats_math import pack_nibbles
+from automl.targets.torch_layers import ConvGeometry
+from automl.targets.torch_layers import ConvLayer
 from automl.targets.torch_layers import FloatLinear
 from automl.targets.torch_layers import SplitLayer
 from automl.transforms.kernel_modules import InputCodes
@@ -73,6 +75,7 @@ class _Site:
     weight: torch.Tensor | None
     bias: torch.Tensor | None
     rows: int
+    geometry: ConvGeometry | None = None
     activation: str = "none"
     out: fx.Node = field(init=False)
     hands_on: tuple[float, int] | None = None
@@ -125,7 +128,8 @@ def _value(node: Any) -> str:
 def _found(program: Program, serving: Serving) -> list[_Site]:
     found = []
     for node in program.graph.nodes:
-        if node.target is not aten.linear.default:
+        geometry = _geometry(node)
+        if node.target is not aten.linear.default and geometry is None:
             continue
         weight: Any = node.args[1]
         if weight.op != "get_attr":
@@ -135,6 +139,8 @@ def _found(program: Program, serving: Serving) -> list[_Site]:
         if bias is not None and bias.op != "get_attr":
             continue
         codes = program.sites.get(name)
+        if codes is None and geometry is not None:
+            continue  # A float convolution is torch's own.
         own = None if bias is None else program.tensors[str(bias.target)]
         if codes is not None and codes.bias is not None:
             own = codes.bias
@@ -147,9 +153,33 @@ def _found(program: Program, serving: Serving) -> list[_Site]:
                 None if codes is not None else program.tensors[str(weight.target)],
                 own,
                 program.rows.get(name, 1) * serving.batch,
+                geometry,
             )
         )
     return found
+
+
+def _geometry(node: fx.Node) -> ConvGeometry | None:
+    """Return the geometry of a two-dimensional convolution of a single group, None of anything else."""
+    if node.target not in (aten.conv2d.default, aten.convolution.default):
+        return None
+    weight: Any = node.args[1]
+    defaults: dict[int, Any] = {3: [1, 1], 4: [0, 0], 5: [1, 1]}
+    stride, padding, dilation = (
+        _pair(node.args[i] if len(node.args) > i else v) for i, v in defaults.items()
+    )
+    last = 6 if node.target is aten.conv2d.default else 8
+    groups = node.args[last] if len(node.args) > last else 1
+    turned = node.target is aten.convolution.default and bool(node.args[6])
+    shape = weight.meta.get("shape")
+    if groups != 1 or turned or node.kwargs or shape is None or len(shape) != 4:
+        return None
+    return ConvGeometry(_pair(shape[2:]), stride, padding, dilation)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    numbers = [value, value] if isinstance(value, int) else list(value)
+    return int(numbers[0]), int(numbers[-1])
 
 
 def _fuse_activation(site: _Site, serving: Serving) -> None:
@@ -175,7 +205,12 @@ def _groups(sites: list[_Site]) -> list[list[_Site]]:
     groups: list[list[_Site]] = []
     open_groups: dict[tuple[Any, ...], list[_Site]] = {}
     for site in sites:
-        alone = site.activation != "none" or site.hands_on is not None or site.kind in ("w8", "w4")
+        alone = (
+            site.activation != "none"
+            or site.hands_on is not None
+            or site.geometry is not None
+            or site.kind in ("w8", "w4")
+        )
         option = "" if site.codes is None else site.codes.option
         key = (site.node.args[0], site.kind, option == "w4a8", site.read, site.bias is None)
         if alone or key not in open_groups:
@@ -203,6 +238,8 @@ class _Placer:
         if first.read is not None and source.meta.get("codes") != first.read:
             source = self._input_codes(source, first.read)
         layer = self._layer(group)
+        if first.geometry is not None and first.read is not None:
+            layer = ConvLayer(layer, first.geometry, first.read[1] - _MIDDLE)
         if len(group) > 1:
             layer = SplitLayer(layer, tuple(_outputs(s) for s in group))
         call = self._call(layer, source, first.node)
@@ -257,7 +294,7 @@ class _Placer:
         codes = torch.cat([s.codes.codes for s in group if s.codes is not None]).to(serving.device)
         scale = torch.cat([s.codes.scale for s in group if s.codes is not None]).to(serving.device)
         if first.read is not None:
-            return self._integer_layer(first, codes, scale, bias)
+            return self._integer_layer(first, codes.flatten(1), scale, bias)
         if first.codes.group:
             return W4A16Linear(
                 pack_nibbles(codes + 8),
