@@ -15,6 +15,7 @@ from automl.core.rng import child_seed
 from automl.data.loading import load_data
 from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
+from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.trace import trace_model
 from automl.stages.check import check_threads
@@ -54,6 +55,15 @@ def _serving_target(models: Sequence[str]) -> str:
         if _is_artifact(name) and not (artifact := load_artifact(name)).is_onnx:
             return artifact.manifest.info.target
     return DEFAULT_TARGET
+
+
+def _input_shapes(models: Sequence[str]) -> tuple[tuple[int, ...], ...] | None:
+    """Return the input shapes that the first artifact was searched with, None when it was the model's own."""
+    for name in models:
+        if _is_artifact(name):
+            given = load_artifact(name).manifest.info.config.get("input") or ()
+            return tuple(parse_input_shape(text) for text in given) or None
+    return None
 
 
 def _is_artifact(name: str) -> bool:
@@ -114,6 +124,7 @@ def measure_side_by_side(
         place = Path(temporary)
         entries, specs = [], []
         loaded: LoadedModel | None = None
+        shapes = _input_shapes(models)
         for index, name in enumerate(models):
             if (Path(name) / CONFIG_FILE).exists():
                 raise ConfigError(
@@ -124,13 +135,13 @@ def measure_side_by_side(
                 entry, spec = _artifact_entry(Path(name), index, place, server)
             else:
                 spec = name
-                loaded = load_model(name)
+                loaded = load_model(name, input_shapes=shapes)
                 entry = _model_entry(loaded, name, index, place, server)
             entries.append(entry)
             specs.append(spec)
         if len(set(specs)) > 1:
             raise ConfigError(f"cannot compare models of different origin ({', '.join(sorted(set(specs)))})")
-        model = loaded or load_model(specs[0])
+        model = loaded or load_model(specs[0], input_shapes=shapes)
         seed = child_seed(0, "data")
         samples = load_data(data, model, calibration=1, evaluation=evaluation, seed=seed).evaluation
         try:
