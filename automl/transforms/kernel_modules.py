@@ -190,7 +190,7 @@ class W8A8Linear(torch.nn.Module):
         if self._packed is not None:
             if step.dim():
                 return self._requantized(self._packed.rows(codes, step).to(out))
-            y = self._packed.static(codes, float(step))
+            y = self._packed.static(codes, float(step) if self.x_scale is None else self.x_scale)
             return y if self._handed_on is not None else self._requantized(y.to(out))
         y = w8a8_linear(
             codes,
