@@ -28,6 +28,9 @@ aten: Any = torch.ops.aten
 #: Checks of what tracing assumed; they compute nothing.
 _CHECKS = ("_assert", "sym_constrain_range")
 
+#: Numbers of the largest value that is computed in advance and kept.
+_LARGEST_FOLDED = 1 << 20
+
 #: The same operators, called without the detour over their schema.
 _DIRECT: dict[Any, Any] = {
     aten.add.Tensor: torch.add,
@@ -81,6 +84,7 @@ def lower(program: Program, serving: Serving) -> Lowered:
         to_half(graph)
     parts: dict[str, Any] = {name: entry(layer) for name, layer in layers.items()}
     parts |= _constants(graph, program, serving)
+    _fold_constants(graph, parts)
     _erase_unread(graph)
     graph.lint()
     return Lowered(_compiled(graph, parts), graph, parts)
@@ -113,6 +117,27 @@ def _constants(graph: fx.Graph, program: Program, serving: Serving) -> dict[str,
         constant.meta.update(node.meta, constant=False)
         node.replace_all_uses_with(constant)
     return found
+
+
+def _fold_constants(graph: fx.Graph, parts: dict[str, Any]) -> None:
+    """Compute in advance what reads constants alone, such as the positions of a text."""
+    known = {n: parts[n.target] for n in graph.nodes if n.op == "get_attr"}
+    for node in list(graph.nodes):
+        inputs = node.all_input_nodes
+        if node.op != "call_function" or not inputs or any(n not in known for n in inputs):
+            continue
+        value = node.target(
+            *fx.node.map_arg(node.args, known.__getitem__), **fx.node.map_arg(node.kwargs, known.__getitem__)
+        )
+        if not isinstance(value, torch.Tensor) or value.numel() > _LARGEST_FOLDED:
+            continue
+        name = f"folded_{len(parts)}"
+        parts[name] = value
+        with graph.inserting_before(node):
+            constant = graph.create_node("get_attr", name)
+        constant.meta.update(node.meta)
+        node.replace_all_uses_with(constant)
+        known[constant] = value
 
 
 def _compiled(graph: fx.Graph, parts: dict[str, Any]) -> Callable[..., Any]:

@@ -65,3 +65,10 @@ def test_checks_of_the_trace_and_unread_nodes_are_gone(encoder: Small) -> None:
     graph = lowered(encoder, dict.fromkeys(ENCODER, "w8a8")).graph
     assert all(n.users for n in graph.nodes if n.op not in ("placeholder", "output"))
     assert not [n for n in graph.nodes if "_assert" in str(n.target)]
+
+
+def test_what_reads_constants_alone_is_computed_in_advance(encoder: Small) -> None:
+    graph = lowered(encoder, {}).graph
+    for node in graph.nodes:
+        if node.op == "call_function":
+            assert [n for n in node.all_input_nodes if n.op != "get_attr"]
