@@ -220,7 +220,8 @@ def read_program(path: Path) -> Program:
     try:
         with safetensors.safe_open(path, "pt") as stored:
             head = json.loads((stored.metadata() or {}).get(_KEY, "null"))
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            # Copied: what is mapped would end the process if somebody wrote the file anew.
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         if not isinstance(head, dict) or head["schema"] != SCHEMA:
             raise EvaluationError(f"{path} holds no torch program of schema {SCHEMA}; write it again")
         graph = graph_from_json(head["graph"])

@@ -75,3 +75,12 @@ def test_the_idle_program_runs_on_the_idle_input(tmp_path: Path) -> None:
     (y,) = load_program(file, Serving()).run([idle_input()])
     assert y.shape == idle_input().shape
     assert (y == idle_input().shape[-1]).all()
+
+
+def test_a_loaded_program_outlives_its_file(encoder: Small, tmp_path: Path) -> None:
+    file = tmp_path / "program.safetensors"
+    file.write_bytes(write_program(encoder.traced, encoder.plan({}), value_types(encoder.traced)))
+    model = load_program(file, Serving())
+    file.write_bytes(b"")
+    (y,) = model.run([encoder.images])
+    assert y.shape == encoder.logits.shape
