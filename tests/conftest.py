@@ -57,7 +57,8 @@ def torch_run(tmp_path_factory, digits_data, shared_cache):
     return automl.search(
         "tests.digits:build_matrices",
         data=digits_data,
-        budget="latency=20x",
+        budget="size=0.5x",
+        options=("w8a8",),
         target="torch",
         effort="quick",
         trials=6,

@@ -24,6 +24,7 @@ __all__ = [
     "CARD_FILE",
     "GRAPH_FILE",
     "MANIFEST_FILE",
+    "PROGRAM_TARGETS",
     "SCHEMA",
     "WEIGHTS_FILE",
     "ArtifactInfo",
@@ -39,6 +40,9 @@ MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "README.md"
+
+#: Targets whose model is a torch program, which needs no graph beside it.
+PROGRAM_TARGETS = ("torch", "triton")
 
 _VERSIONED = (
     "automl",
@@ -227,11 +231,11 @@ class Manifest:
             raise ArtifactError(
                 f"{where} lacks or misstates a field ({error}); export the artifact again"
             ) from error
-        if WEIGHTS_FILE not in files or any(
-            "/" in name or "\\" in name or name.startswith(".") for name in files
-        ):
+        program = manifest.info.target.partition(":")[0] in PROGRAM_TARGETS
+        missing = {WEIGHTS_FILE} - set(files) if program else {GRAPH_FILE, WEIGHTS_FILE} - set(files)
+        if missing or any("/" in name or "\\" in name or name.startswith(".") for name in files):
             raise ArtifactError(
-                f"{where} must list {WEIGHTS_FILE} and others by plain names; got {sorted(files)}"
+                f"{where} must list {GRAPH_FILE} and {WEIGHTS_FILE} as plain names; got {sorted(files)}"
             )
         return manifest
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import onnx
 
+from automl.artifact.manifest import PROGRAM_TARGETS
 from automl.core.errors import ArtifactError
 from automl.core.errors import DataError
 from automl.core.errors import EvaluationError
@@ -190,8 +191,6 @@ def _program(path: Path, target: str, setup: _Setup) -> _BatchedRunner:
 #: What runs torch programs; named and not imported, so that no other artifact loads torch.
 _PROGRAM_ENTRY = "automl.targets.torch_serving"
 
-_PROGRAM_TARGETS = ("torch", "triton")
-
 _RUNTIMES = {"openvino": _openvino, "onnxruntime": _onnxruntime}
 
 
@@ -217,7 +216,7 @@ def open_runner(
         MissingExtraError: the runtime is not installed.
     """
     runtime = target.split(":", maxsplit=1)[0]
-    known = _PROGRAM_TARGETS if isinstance(model, Path) else tuple(_RUNTIMES)
+    known = PROGRAM_TARGETS if isinstance(model, Path) else tuple(_RUNTIMES)
     if runtime not in known:
         raise ArtifactError(unknown_name("serving runtime", runtime, known))
     setup = _Setup(float_type, max(1, min(threads, os.cpu_count() or 1)), settings or {})
