@@ -27,6 +27,8 @@ _FLOAT = {"linear": "linear", "conv": "convolution", "embedding": "embedding"}
 #: Options whose kernels a report names when they cannot serve a site.
 _ALTERNATIVES = ("w8a8", "w4a8", "w8", "w4g64", "w4g128")
 
+_NOT_TAKEN = "it could serve; the candidate takes another option"
+
 _IDLE = {"reference": "it defines the result and is slow; it serves where nothing else does"}
 
 #: Longest sum of int8 products that int32 holds; the kernels refuse more.
@@ -133,9 +135,9 @@ def served_sites(
         option = plan.precisions.get(site.name, "fp") if site.name in plan.weights else "fp"
         kernel = kernel_of(option, four_bit=four_bit)
         refused = [
-            (f"{kernel_of(other, four_bit=four_bit)} for {other}", why)
+            (f"{kernel_of(other, four_bit=four_bit)} for {other}", strike(site, other) or _NOT_TAKEN)
             for other in _ALTERNATIVES
-            if other != option and (why := strike(site, other)) is not None
+            if other != option
         ]
         if kernel is None:
             reason = f"the site is not quantized; torch computes it in {plan.float_type}"

@@ -81,6 +81,9 @@ def test_the_kernel_of_every_site_is_told(target: TorchTarget, encoder: Small) -
     assert {"triton", "reference"} <= {name for name, _ in served["up"].others}
     assert served["words"].implementation == "torch"
     assert all(why for s in served.values() for _, why in s.others)
+    assert ("w8a8_linear for w8a8", "it could serve; the candidate takes another option") in served[
+        "down"
+    ].others
 
 
 def test_outputs_are_float32(target: TorchTarget, encoder: Small, tmp_path: Path) -> None:
