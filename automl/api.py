@@ -203,7 +203,8 @@ def search(
         model: a zoo name, ``timm:NAME``, ``module:function``, folder or ``.pt2`` file, or a module.
         data: a path, samples, or an iterable of batches such as a DataLoader; the embedded default when None.
         budget: limits such as ``latency=5ms``, ``latency=0.6x``, ``size=4MB``, ``drop=1%``.
-        target: where the model is served: ``openvino``, ``openvino:isa=...`` or ``onnxruntime``.
+        target: where the model is served: ``openvino``, ``openvino:isa=...``, ``onnxruntime``, ``torch`` or
+            ``triton``.
         estimate: price latency by the roofline of this device, such as ``h100``, instead of measuring it.
         input_shapes: batch-1 shapes of the inputs, when the model does not state its own.
         weights: safetensors file for ``timm:NAME``.
@@ -343,13 +344,15 @@ def bench_models(
     models: Sequence[str],
     *,
     data: str | None = None,
-    target: str = "openvino",
+    target: str | None = None,
     repeats: int = 100,
     evaluation: int = 256,
     threads: int | None = None,
     batch: int = 1,
 ) -> list[tuple[str, Measurement]]:
     """Measure artifacts and untouched models again, interleaved; the first is the reference.
+
+    They are served on ``target``; when None, on that of the first torch program among them, else on OpenVINO.
 
     Raises:
         AutomlError: a model, artifact or data cannot be used.

@@ -50,6 +50,27 @@ def digits_run(tmp_path_factory, digits_data, shared_cache):
 
 
 @pytest.fixture(scope="session")
+def torch_run(tmp_path_factory, digits_data, shared_cache):
+    """A finished search on matrix layers for the torch target."""
+    import automl
+
+    return automl.search(
+        "tests.digits:build_matrices",
+        data=digits_data,
+        budget="size=0.5x",
+        options=("w8a8",),
+        target="torch",
+        effort="quick",
+        trials=6,
+        threads=1,
+        calibration=64,
+        evaluation=64,
+        run=tmp_path_factory.mktemp("runs") / "torch",
+        cache=shared_cache,
+    )
+
+
+@pytest.fixture(scope="session")
 def estimated_run(tmp_path_factory, digits_data, shared_cache):
     """A finished search on the digits network whose latency a roofline estimated."""
     import automl

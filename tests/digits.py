@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -81,6 +82,20 @@ def build() -> tuple[nn.Module, torch.Tensor]:
 def build_wide() -> tuple[nn.Module, torch.Tensor]:
     """Return another, untrained network for the same input."""
     return DigitsNet(24).eval(), torch.zeros(1, 1, 8, 8)
+
+
+def build_matrices() -> tuple[nn.Module, torch.Tensor]:
+    """Return an untrained network of matrix layers for the same input."""
+    widths = (64, 256, 256, 10)
+    layers: list[nn.Module] = [nn.Flatten()]
+    generator = torch.Generator().manual_seed(0)
+    for k, n in itertools.pairwise(widths):
+        linear = nn.Linear(k, n)
+        with torch.no_grad():
+            linear.weight.copy_(torch.randn(n, k, generator=generator) / k**0.5)
+            linear.bias.copy_(torch.randn(n, generator=generator) / 10)
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).eval(), torch.zeros(1, 1, 8, 8)
 
 
 def write_data(path: object) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,9 +15,11 @@ from automl.api import export_member
 from automl.api import open_run
 from automl.api import report_run
 from automl.api import resume_run
+from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
 from automl.core.errors import ConfigError
 from automl.core.errors import LedgerError
+from tests.architecture.source import ROOT
 from tests.digits import N_TRAIN
 from tests.digits import build
 from tests.digits import digits
@@ -147,3 +152,40 @@ def test_a_module_and_samples_given_as_objects_are_searched(tmp_path, shared_cac
     assert (
         result.best.metrics["size_bytes"].value <= 0.5 * result.answer.trial0.measurement["size_bytes"].value
     )
+
+
+def test_the_torch_target_is_searched_stored_and_served_without_the_search(torch_run, digits_data):
+    quantized = next(m for m in torch_run.front if "w8a8" in m.candidate.as_dict.values())
+    assert next(s.implementation for s in quantized.member.served if s.option == "w8a8") == "cpu"
+    folder = torch_run.folder / quantized.member.artifact
+    code = (
+        "import sys, json, numpy as np, automl\n"
+        f"x = np.load({str(digits_data)!r})['images'][:5]\n"
+        f"y = automl.load({str(folder)!r}).predict(x)\n"
+        "names = ('ray', 'optuna', 'automl.strategies', 'automl.engine', 'tests.digits')\n"
+        "print(json.dumps([y.tolist(), [n for n in names if n in sys.modules]]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    outputs, loaded = json.loads(done.stdout.splitlines()[-1])
+    images = torch.from_numpy(np.load(digits_data)["images"][:5])
+    with torch.no_grad():
+        simulated = quantized.model(images).numpy()
+    np.testing.assert_allclose(outputs, simulated, atol=0.03 * np.abs(simulated).max())
+    assert loaded == []
+
+
+def test_a_torch_program_is_benched_on_its_own_target_and_no_other(torch_run, digits_data):
+    folders = [str(torch_run.folder / m.member.artifact) for m in torch_run.front[:1]]
+    rows = bench_models(
+        ["tests.digits:build_matrices", *folders], data=str(digits_data), repeats=4, evaluation=8, threads=1
+    )
+    assert all(m["latency_ms"].value > 0 for _, m in rows)
+    with pytest.raises(ConfigError, match="holds a torch program, which target openvino"):
+        bench_models(folders, data=str(digits_data), target="openvino", threads=1)
+
+
+def test_a_torch_program_is_no_onnx_graph(torch_run, tmp_path):
+    found = next(m for m in torch_run.front if m.member.artifact)
+    with pytest.raises(ArtifactError, match=r"holds a torch program .*--to torch"):
+        found.export(tmp_path / "model.onnx")
+    assert found.export(tmp_path / "model.pt2").stat().st_size > 1000

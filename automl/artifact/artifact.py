@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from automl.artifact.export import EXPORTS
+from automl.artifact.export import write_copy
 from automl.artifact.export import write_onnx
 from automl.artifact.export import write_openvino
 from automl.artifact.manifest import GRAPH_FILE
@@ -46,7 +47,12 @@ class Artifact:
     @property
     def size_bytes(self) -> int:
         """Bytes of graph and weights on disk."""
-        return sum((self.folder / name).stat().st_size for name in (GRAPH_FILE, WEIGHTS_FILE))
+        return sum((self.folder / name).stat().st_size for name in self.manifest.model_files)
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the model is an ONNX graph; otherwise it is a torch program."""
+        return GRAPH_FILE in self.manifest.files
 
     def onnx_model(self) -> onnx.ModelProto:
         """Return the complete graph in memory, packed weights unpacked to INT8 initializers.
@@ -55,6 +61,11 @@ class Artifact:
             ArtifactError: the graph cannot be read.
         """
         path = self.folder / GRAPH_FILE
+        if not self.is_onnx:
+            raise ArtifactError(
+                f"{self.folder} holds a torch program for target {self.manifest.info.target}, not an ONNX "
+                "graph; export it with --to torch, or search with --target openvino or onnxruntime"
+            )
         try:
             graph = onnx.load(str(path), load_external_data=False)
         except (OSError, ValueError) as error:
@@ -65,7 +76,7 @@ class Artifact:
     def _runner(self) -> Runner:
         info = self.manifest.info
         return open_runner(
-            self.onnx_model(),
+            self.onnx_model() if self.is_onnx else self.folder / WEIGHTS_FILE,
             info.target,
             float_type=info.float_type,
             threads=info.threads,
@@ -91,6 +102,12 @@ class Artifact:
         arrays = (inputs,) if isinstance(inputs, np.ndarray) else tuple(np.asarray(a) for a in inputs)
         outputs = self._runner.run(arrays)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def write(self, path: Path | str) -> Path:
+        """Write the one file that the runtime loads, with the suffix of its kind, and return its path."""
+        if self.is_onnx:
+            return self.write_onnx(Path(f"{path}.onnx"))
+        return write_copy(self.folder / WEIGHTS_FILE, Path(f"{path}.safetensors"))
 
     def write_onnx(self, path: Path | str) -> Path:
         """Write one self-contained ONNX file and return its path."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from automl.artifact.figures import format_metric
 from automl.artifact.figures import metric_label
+from automl.artifact.manifest import GRAPH_FILE
 
 if TYPE_CHECKING:
     from automl.artifact.manifest import ArtifactInfo
@@ -68,6 +69,7 @@ def model_card(manifest: Manifest) -> str:
     mix = ", ".join(f"{_plain(option)} at {n}" for option, n in counts.most_common()) or "none"
     facts = [(k, v) for k, v in {**info.machine}.items() if not isinstance(v, dict | list)]
     versions = ", ".join(f"{_plain(k)} {_plain(v)}" for k, v in info.versions.items())
+    onnx = GRAPH_FILE in manifest.files
     parts = [
         f"# {_plain(info.name)} ({info.candidate.digest[:8]})",
         "",
@@ -95,7 +97,7 @@ def model_card(manifest: Manifest) -> str:
         "",
         'artifact = automl.load("path/to/this/folder")',
         "outputs = artifact.predict(batch)",
-        'artifact.export("model.onnx", to="onnx")  # or to="openvino"',
+        *(['artifact.export("model.onnx", to="onnx")  # or to="openvino"'] if onnx else []),
         "```",
         "",
         "## Limits",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from automl.core.errors import ArtifactError
@@ -9,11 +10,12 @@ from automl.core.errors import MissingExtraError
 from automl.core.telemetry import forbid_openvino_telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import onnx
 
-__all__ = ["EXPORTS", "write_onnx", "write_openvino"]
+__all__ = ["EXPORTS", "write_copy", "write_onnx", "write_openvino"]
 
 #: Formats an artifact can be written in.
 EXPORTS = ("onnx", "openvino")
@@ -29,10 +31,23 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> Path:
     Raises:
         ArtifactError: the file cannot be written.
     """
+    return _written(path, lambda part: part.write_bytes(model.SerializeToString()))
+
+
+def write_copy(source: Path, path: Path) -> Path:
+    """Copy a file; the copy appears in one rename.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    return _written(path, lambda part: shutil.copyfile(source, part))
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> Path:
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(model.SerializeToString())
+        write(part)
         part.replace(path)
     except OSError as error:
         if part.exists():

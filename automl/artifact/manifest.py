@@ -14,6 +14,7 @@ from automl.core.candidate import Candidate
 from automl.core.errors import ArtifactError
 from automl.core.errors import AutomlError
 from automl.core.measurement import Measurement
+from automl.core.served import ServedSite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "CARD_FILE",
     "GRAPH_FILE",
     "MANIFEST_FILE",
+    "PROGRAM_TARGETS",
     "SCHEMA",
     "WEIGHTS_FILE",
     "ArtifactInfo",
@@ -38,6 +40,9 @@ MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "README.md"
+
+#: Targets whose model is a torch program, which needs no graph beside it.
+PROGRAM_TARGETS = ("torch", "triton")
 
 _VERSIONED = (
     "automl",
@@ -75,6 +80,7 @@ class ArtifactInfo:
         machine: fingerprint of the machine, plain JSON.
         commit: commit of the code that built it, empty when unknown.
         created: ISO 8601 time, from the run's clock.
+        served: which kernel serves each site, empty where the runtime does not tell.
         notes: sentences for the card (what was struck out, which implementation ran, ...).
     """
 
@@ -94,6 +100,7 @@ class ArtifactInfo:
     machine: Mapping[str, Any] = field(default_factory=dict)
     commit: str = ""
     created: str = ""
+    served: tuple[ServedSite, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -118,6 +125,7 @@ class ArtifactInfo:
             "machine": dict(self.machine),
             "commit": self.commit,
             "created": self.created,
+            "served": [s.to_json() for s in self.served],
             "notes": list(self.notes),
         }
 
@@ -142,6 +150,7 @@ class ArtifactInfo:
             machine=data["machine"],
             commit=data["commit"],
             created=data["created"],
+            served=tuple(map(ServedSite.from_json, data.get("served", ()))),
             notes=tuple(data["notes"]),
         )
 
@@ -161,7 +170,7 @@ class Manifest:
     Args:
         info: what the model is.
         files: record of every other file in the folder, by plain file name.
-        direct: whether ``model.onnx`` runs as it lies there (nothing is bit-packed).
+        direct: whether the runtime loads the model as it lies there (nothing is bit-packed).
     """
 
     info: ArtifactInfo
@@ -171,7 +180,12 @@ class Manifest:
     @property
     def size_bytes(self) -> int:
         """Bytes the model takes on disk: graph and weights, without card and manifest."""
-        return sum(self.files[name].size_bytes for name in (GRAPH_FILE, WEIGHTS_FILE))
+        return sum(self.files[name].size_bytes for name in self.model_files)
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Names of the files that hold the model: graph and weights, or a torch program alone."""
+        return tuple(name for name in (GRAPH_FILE, WEIGHTS_FILE) if name in self.files)
 
     def dumps(self) -> str:
         """Return the manifest's text, which holds a checksum of itself."""
@@ -217,7 +231,8 @@ class Manifest:
             raise ArtifactError(
                 f"{where} lacks or misstates a field ({error}); export the artifact again"
             ) from error
-        missing = {GRAPH_FILE, WEIGHTS_FILE} - set(files)
+        program = manifest.info.target.partition(":")[0] in PROGRAM_TARGETS
+        missing = {WEIGHTS_FILE} - set(files) if program else {GRAPH_FILE, WEIGHTS_FILE} - set(files)
         if missing or any("/" in name or "\\" in name or name.startswith(".") for name in files):
             raise ArtifactError(
                 f"{where} must list {GRAPH_FILE} and {WEIGHTS_FILE} as plain names; got {sorted(files)}"

@@ -18,6 +18,8 @@ from automl.core.measurement import is_maximized
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from automl.core.served import ServedSite
+
 __all__ = [
     "BudgetLine",
     "PredictionCheck",
@@ -171,6 +173,8 @@ class ReportData:
         trials: in ledger order; trial 0 is the untouched model.
         budgets: resolved budgets.
         choices: trial number of a front member -> its choice at every site, in execution order.
+        served: trial number of a front member -> the kernel of every site, empty where the runtime does not
+            tell.
         sensitivity: the option-alone table, or None.
         prediction: check of the latency model, or None.
         hypervolume: (true evaluations so far, hypervolume of the front so far).
@@ -192,6 +196,7 @@ class ReportData:
     trials: tuple[ReportTrial, ...]
     budgets: tuple[BudgetLine, ...] = ()
     choices: Mapping[int, tuple[SiteChoice, ...]] = field(default_factory=dict)
+    served: Mapping[int, tuple[ServedSite, ...]] = field(default_factory=dict)
     sensitivity: SensitivityTable | None = None
     prediction: PredictionCheck | None = None
     hypervolume: tuple[tuple[int, float], ...] = ()
@@ -242,5 +247,6 @@ class ReportData:
                 row["metrics"][name]["high_text"] = format_metric(name, metric.high)
         for row, budget in zip(body["budgets"], self.budgets, strict=True):
             row["limit_text"] = format_metric(budget.metric, budget.limit)
-        body["choices"] = {str(k): v for k, v in body["choices"].items()}
+        for name in ("choices", "served"):
+            body[name] = {str(k): v for k, v in body[name].items()}
         return body

@@ -1,21 +1,26 @@
 """Run a deployed graph in this process, on the runtime and in the float type it was measured with.
 
-Only the runtime is imported: no torch, no search. An ISA cap of the target is not applied here, because it
-can only be set before a process starts; it changes speed, not what the model computes beyond rounding.
+Only the runtime is imported: no search, and torch only for a torch program. An ISA cap of the target is not
+applied here, because it can only be set before a process starts; it changes speed, not what the model
+computes beyond rounding.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Protocol
 
 import numpy as np
 import onnx
 
+from automl.artifact.manifest import PROGRAM_TARGETS
 from automl.core.errors import ArtifactError
 from automl.core.errors import DataError
+from automl.core.errors import EvaluationError
 from automl.core.errors import MissingExtraError
 from automl.core.errors import unknown_name
 from automl.core.telemetry import forbid_openvino_telemetry
@@ -47,19 +52,36 @@ class Runner(Protocol):
         """Return the outputs for all samples, each (n_samples, ...)."""
 
 
+@dataclass(frozen=True)
+class _Input:
+    """One input: name, type, shape with 0 where a dimension is free."""
+
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+
+def _onnx_inputs(model: onnx.ModelProto) -> tuple[_Input, ...]:
+    initializers = {t.name for t in model.graph.initializer}
+    return tuple(
+        _Input(
+            v.name,
+            onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type),
+            # A dimension with a name or without a value is free.
+            tuple(d.dim_value if d.HasField("dim_value") else 0 for d in v.type.tensor_type.shape.dim),
+        )
+        for v in model.graph.input
+        if v.name not in initializers
+    )
+
+
 class _BatchedRunner:
     """Checks the inputs against the graph and cuts them into the batches it was exported for."""
 
-    def __init__(self, model: onnx.ModelProto, call: Callable[[_Arrays], _Arrays]) -> None:
-        initializers = {t.name for t in model.graph.initializer}
-        values = [v for v in model.graph.input if v.name not in initializers]
-        self._names = [v.name for v in values]
-        self._dtypes = [onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in values]
-        # A dimension with a name or without a value is free.
-        self._shapes = [
-            tuple(d.dim_value if d.HasField("dim_value") else 0 for d in v.type.tensor_type.shape.dim)
-            for v in values
-        ]
+    def __init__(self, inputs: tuple[_Input, ...], call: Callable[[_Arrays], _Arrays]) -> None:
+        self._names = [i.name for i in inputs]
+        self._dtypes = [i.dtype for i in inputs]
+        self._shapes = [i.shape for i in inputs]
         self._call = call
 
     def _checked(self, inputs: _Arrays) -> _Arrays:
@@ -120,7 +142,7 @@ def _openvino(model: onnx.ModelProto, setup: _Setup) -> _BatchedRunner:
         request.infer(list(arrays))
         return tuple(np.array(request.get_output_tensor(i).data) for i in range(len(compiled.outputs)))
 
-    return _BatchedRunner(model, call)
+    return _BatchedRunner(_onnx_inputs(model), call)
 
 
 def _onnxruntime(model: onnx.ModelProto, setup: _Setup) -> _BatchedRunner:
@@ -150,14 +172,30 @@ def _onnxruntime(model: onnx.ModelProto, setup: _Setup) -> _BatchedRunner:
     def call(arrays: _Arrays) -> _Arrays:
         return tuple(session.run(None, dict(zip(names, arrays, strict=True))))
 
-    return _BatchedRunner(model, call)
+    return _BatchedRunner(_onnx_inputs(model), call)
 
+
+def _program(path: Path, target: str, setup: _Setup) -> _BatchedRunner:
+    try:
+        serving = importlib.import_module(_PROGRAM_ENTRY)
+    except ImportError as error:
+        raise MissingExtraError(f"torch is not installed ({error}); run: pip install torch") from error
+    try:
+        inputs, call = serving.open_artifact(path, target, float_type=setup.float_type, threads=setup.threads)
+    except EvaluationError as error:
+        raise ArtifactError(f"{error}; export the artifact again") from error
+    found = tuple(_Input(i.name, np.dtype(i.dtype), i.shape) for i in inputs)
+    return _BatchedRunner(found, call)
+
+
+#: What runs torch programs; named and not imported, so that no other artifact loads torch.
+_PROGRAM_ENTRY = "automl.targets.torch_serving"
 
 _RUNTIMES = {"openvino": _openvino, "onnxruntime": _onnxruntime}
 
 
 def open_runner(
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | Path,
     target: str,
     *,
     float_type: str,
@@ -167,7 +205,7 @@ def open_runner(
     """Return ``model`` compiled for ``target``.
 
     Args:
-        model: a complete graph.
+        model: a complete graph, or the file of a torch program.
         target: target name; options after a colon are not applied here.
         float_type: ``f32`` or ``bf16``.
         threads: threads it was measured with; fewer are used where the machine has fewer.
@@ -178,7 +216,10 @@ def open_runner(
         MissingExtraError: the runtime is not installed.
     """
     runtime = target.split(":", maxsplit=1)[0]
-    if runtime not in _RUNTIMES:
-        raise ArtifactError(unknown_name("serving runtime", runtime, _RUNTIMES))
+    known = PROGRAM_TARGETS if isinstance(model, Path) else tuple(_RUNTIMES)
+    if runtime not in known:
+        raise ArtifactError(unknown_name("serving runtime", runtime, known))
     setup = _Setup(float_type, max(1, min(threads, os.cpu_count() or 1)), settings or {})
+    if isinstance(model, Path):
+        return _program(model, runtime, setup)
     return _RUNTIMES[runtime](model, setup)

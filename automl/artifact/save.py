@@ -31,7 +31,7 @@ __all__ = ["save_artifact"]
 
 def save_artifact(
     folder: Path | str,
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | bytes,
     info: ArtifactInfo,
     *,
     packed: Mapping[str, int] | None = None,
@@ -44,7 +44,8 @@ def save_artifact(
 
     Args:
         folder: where; its parents are made.
-        model: the deployed graph with its data in memory; not changed.
+        model: the deployed graph with its data in memory, not changed; or the content of a torch program
+            file, which is stored as it is.
         info: what the model is and how it was measured.
         packed: INT8 initializer -> bits of its codes; those are stored bit-packed and unpacked at load.
         overwrite: replace an existing artifact instead of refusing.
@@ -57,16 +58,21 @@ def save_artifact(
         raise ArtifactError(f"{folder} exists; choose another folder or allow overwriting")
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
         raise ArtifactError(f"{folder} is not an artifact and is not overwritten; choose another folder")
-    graph, weights = detach_weights(model, packed or {}, WEIGHTS_FILE)
+    content: dict[str, bytes] = {}
+    if isinstance(model, bytes):
+        content[WEIGHTS_FILE] = model
+    else:
+        graph, content[WEIGHTS_FILE] = detach_weights(model, packed or {}, WEIGHTS_FILE)
+        content[GRAPH_FILE] = graph.SerializeToString()
     staging = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
     direct = not any(bits != 8 for bits in (packed or {}).values())
     try:
         staging.mkdir(parents=True)
-        _write(staging / GRAPH_FILE, graph.SerializeToString())
-        _write(staging / WEIGHTS_FILE, weights)
-        sized = Manifest(info, _records(staging, (GRAPH_FILE, WEIGHTS_FILE)), direct)
+        for name, data in content.items():
+            _write(staging / name, data)
+        sized = Manifest(info, _records(staging, tuple(content)), direct)
         _write(staging / CARD_FILE, model_card(sized).encode())
-        manifest = Manifest(info, _records(staging, (CARD_FILE, GRAPH_FILE, WEIGHTS_FILE)), direct)
+        manifest = Manifest(info, _records(staging, (CARD_FILE, *content)), direct)
         _write(staging / MANIFEST_FILE, manifest.dumps().encode())
         _swap(staging, folder)
     except OSError as error:

@@ -27,9 +27,12 @@ def bench(
         str | None, typer.Option(help="data for the quality; the embedded default when absent")
     ] = None,
     target: Annotated[
-        str,
-        typer.Option(help="where models without an artifact are served", autocompletion=completion.targets),
-    ] = "openvino",
+        str | None,
+        typer.Option(
+            help="where they are served; an artifact's own when it holds a torch program, else openvino",
+            autocompletion=completion.targets,
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option(help="timed runs of each model")] = 100,
     evaluation: Annotated[int, typer.Option(help="evaluation samples")] = 256,
     threads: Annotated[

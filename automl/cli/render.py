@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
 
-__all__ = ["answer_json", "format_metric", "front_table", "show_answer", "wide_console"]
+__all__ = ["answer_json", "format_metric", "front_table", "kernel_table", "show_answer", "wide_console"]
 
 #: Columns of output that goes to a file or pipe.
 WIDTH = 160
@@ -28,6 +28,18 @@ def wide_console(*, stderr: bool = True) -> Console:
     """Return the console of the command line; what is not a terminal gets lines wide enough for the table."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=WIDTH)
+
+
+def kernel_table(member: Member) -> Table:
+    """Return which kernel serves each site of a model, and why the others do not."""
+    table = Table(title="kernels", show_lines=True)
+    for title in ("site", "option", "kernel", "why", "why not another"):
+        table.add_column(title)
+    for row in member.served:
+        others = "\n".join(f"{name}: {why}" for name, why in row.others)
+        kernel = f"{row.kernel} ({row.implementation})"
+        table.add_row(*map(escape, (row.site, row.option, kernel, row.reason, others)))
+    return table
 
 
 def _number(name: str, value: float) -> str:
@@ -145,6 +157,7 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
             "metrics": metrics(member),
             "budgets": dict(member.budgets),
             "artifact": str(folder / member.artifact) if member.artifact else "",
+            "served": [s.to_json() for s in member.served],
         }
 
     return {

@@ -55,7 +55,8 @@ def search(
     target: Annotated[
         str | None,
         typer.Option(
-            help="openvino, openvino:isa=avx512_core, onnxruntime", autocompletion=completion.targets
+            help="openvino, openvino:isa=avx512_core, onnxruntime, torch, triton",
+            autocompletion=completion.targets,
         ),
     ] = None,
     estimate: Annotated[

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from automl.cli.render import answer_json
 from automl.cli.render import format_metric
+from automl.cli.render import kernel_table
 from automl.cli.render import show_answer
 from automl.cli.render import wide_console
 from automl.searchspaces.dimension import split_name
@@ -52,3 +53,5 @@ def show(
         kind, site = split_name(name)
         options.add_row(escape(site), kind, escape(str(option)))
     console.print(options)
+    if member.served:
+        console.print(kernel_table(member))

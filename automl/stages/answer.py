@@ -14,6 +14,7 @@ from automl.core.candidate import Candidate
 from automl.core.errors import EvaluationError
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
+from automl.core.served import ServedSite
 from automl.stages.folder import no_answer
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Member:
         measurement: confirmed metrics.
         budgets: budget text -> whether the confirmed measurement holds it.
         artifact: folder relative to the run, or empty when none was written.
+        served: which kernel serves each site, empty where the runtime does not tell.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Member:
     measurement: Measurement
     budgets: Mapping[str, bool] = field(default_factory=dict)
     artifact: str = ""
+    served: tuple[ServedSite, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -60,6 +63,7 @@ class Member:
             "measurement": self.measurement.to_json(),
             "budgets": dict(self.budgets),
             "artifact": self.artifact,
+            "served": [s.to_json() for s in self.served],
         }
 
     @classmethod
@@ -71,6 +75,7 @@ class Member:
             Measurement.from_json(data["measurement"]),
             dict(data["budgets"]),
             data["artifact"],
+            tuple(map(ServedSite.from_json, data.get("served", ()))),
         )
 
 

@@ -15,12 +15,12 @@ from automl.core.rng import child_seed
 from automl.data.loading import load_data
 from automl.evaluators.quality import quality_targets
 from automl.evaluators.quality import score
+from automl.models.checks import parse_input_shape
 from automl.models.loading import load_model
 from automl.searchspaces.trace import trace_model
 from automl.stages.check import check_threads
 from automl.stages.folder import CONFIG_FILE
 from automl.targets.onnx_export import export_onnx
-from automl.targets.qdq import apply_plan
 from automl.targets.table import make_target
 from automl.transforms.plan import QuantizationPlan
 
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from automl.models.loaded import LoadedModel
+    from automl.targets.base import Target
 
 __all__ = ["measure_side_by_side"]
 
 PREDICT_BATCH = 8
 
+DEFAULT_TARGET = "openvino"
+
 #: Either of them tells an artifact folder, a damaged one too.
-ARTIFACT_FILES = ("manifest.json", "model.onnx")
+ARTIFACT_FILES = ("manifest.json", "model.onnx", "weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,54 @@ class _Entry:
     target: str
 
 
-def _artifact_entry(folder: Path, index: int, place: Path) -> tuple[_Entry, str]:
+def _serving_target(models: Sequence[str]) -> str:
+    """Return where the models are served when nobody says: torch programs on their own target."""
+    for name in models:
+        if _is_artifact(name) and not (artifact := load_artifact(name)).is_onnx:
+            return artifact.manifest.info.target
+    return DEFAULT_TARGET
+
+
+def _input_shapes(models: Sequence[str]) -> tuple[tuple[int, ...], ...] | None:
+    """Return the input shapes that the first artifact was searched with, None when it was the model's own."""
+    for name in models:
+        if _is_artifact(name):
+            given = load_artifact(name).manifest.info.config.get("input") or ()
+            return tuple(parse_input_shape(text) for text in given) or None
+    return None
+
+
+def _is_artifact(name: str) -> bool:
+    return any((Path(name) / file).exists() for file in ARTIFACT_FILES)
+
+
+def _artifact_entry(folder: Path, index: int, place: Path, server: Target) -> tuple[_Entry, str]:
     artifact = load_artifact(folder)
     info = artifact.manifest.info
-    file = artifact.write_onnx(place / f"{index}.onnx")
+    if artifact.is_onnx != (server.suffix == ".onnx"):
+        kind = "an ONNX graph" if artifact.is_onnx else "a torch program"
+        raise ConfigError(
+            f"{folder} holds {kind}, which target {server.info().name} does not serve; measure it with "
+            f"--target {info.target}"
+        )
+    file = artifact.write(place / str(index))
     entry = _Entry(str(folder), file, info.float_type, artifact.size_bytes, info.target)
     return entry, str(info.config["model"])
 
 
-def _model_entry(model: LoadedModel, name: str, index: int, place: Path, target: str) -> _Entry:
-    base = export_onnx(trace_model(model.module, model.example_inputs))
-    file = place / f"{index}.onnx"
-    file.write_bytes(apply_plan(base, QuantizationPlan({}, {}), target).SerializeToString())
-    return _Entry(name, file, "f32", file.stat().st_size, target)
+def _model_entry(model: LoadedModel, name: str, index: int, place: Path, server: Target) -> _Entry:
+    traced = trace_model(model.module, model.example_inputs)
+    deployable = server.deployable(traced, export_onnx(traced), QuantizationPlan({}, {}))
+    file = place / f"{index}{deployable.suffix}"
+    file.write_bytes(deployable.content)
+    return _Entry(name, file, "f32", file.stat().st_size, server.info().name)
 
 
 def measure_side_by_side(
     models: Sequence[str],
     *,
     data: str | None,
-    target: str,
+    target: str | None,
     repeats: int,
     evaluation: int,
     threads: int | None,
@@ -76,7 +107,8 @@ def measure_side_by_side(
     Args:
         models: artifact folders, or names that ``load_model`` takes; an untouched model runs in f32.
         data: evaluation data; the embedded default when None.
-        target: where models without an artifact are served; artifacts are served on it too.
+        target: where all of them are served; when None, the target of the first torch program among them,
+            else OpenVINO.
         repeats: timed runs of each.
         evaluation: evaluation samples.
         threads: threads of the runtime.
@@ -87,28 +119,29 @@ def measure_side_by_side(
         AutomlError: a model, artifact or data cannot be used.
     """
     check_threads(threads)
-    server = make_target(target, threads=threads, batch=batch)
+    server = make_target(target or _serving_target(models), threads=threads, batch=batch)
     with tempfile.TemporaryDirectory(prefix="automl-bench-") as temporary:
         place = Path(temporary)
         entries, specs = [], []
         loaded: LoadedModel | None = None
+        shapes = _input_shapes(models)
         for index, name in enumerate(models):
             if (Path(name) / CONFIG_FILE).exists():
                 raise ConfigError(
                     f"{name} is a run folder; name one of its models, for example {name}/models/ID: "
                     f"automl show {name} lists them"
                 )
-            if any((Path(name) / file).exists() for file in ARTIFACT_FILES):
-                entry, spec = _artifact_entry(Path(name), index, place)
+            if _is_artifact(name):
+                entry, spec = _artifact_entry(Path(name), index, place, server)
             else:
                 spec = name
-                loaded = load_model(name)
-                entry = _model_entry(loaded, name, index, place, target)
+                loaded = load_model(name, input_shapes=shapes)
+                entry = _model_entry(loaded, name, index, place, server)
             entries.append(entry)
             specs.append(spec)
         if len(set(specs)) > 1:
             raise ConfigError(f"cannot compare models of different origin ({', '.join(sorted(set(specs)))})")
-        model = loaded or load_model(specs[0])
+        model = loaded or load_model(specs[0], input_shapes=shapes)
         seed = child_seed(0, "data")
         samples = load_data(data, model, calibration=1, evaluation=evaluation, seed=seed).evaluation
         try:

@@ -28,7 +28,6 @@ from automl.stages.prepare import timing_inputs
 from automl.stages.problem import uniform_candidates
 from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
-from automl.targets.qdq import apply_plan
 from automl.transforms.materialize import materialize
 from automl.transforms.plan_file import save_plan
 
@@ -37,12 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import onnx
     from numpy.typing import NDArray
 
     from automl.core.budget import Budget
     from automl.core.candidate import Candidate
     from automl.core.objective import Objective
+    from automl.core.served import ServedSite
     from automl.core.trial import Trial
     from automl.stages.evaluate import CandidateEvaluator
     from automl.stages.events import Listener
@@ -96,14 +95,21 @@ class _Confirmer:
         self.bench = evaluator.bench
         self.stamp = stamp
         self.plans: dict[str, QuantizationPlan] = {}
+        self.served: dict[str, tuple[ServedSite, ...]] = {}
 
     def folder(self, candidate: Candidate) -> Path:
         """Return where the candidate's artifact lies."""
         return self.bench.folder / "models" / member_id(candidate)
 
     def file(self, candidate: Candidate) -> Path:
-        """Return where the candidate's reloaded graph is written while it is measured."""
-        return self.bench.folder / "work" / f"confirm-{member_id(candidate)}.onnx"
+        """Return where the candidate's reloaded graph is written while it is measured, without suffix."""
+        return self.bench.folder / "work" / f"confirm-{member_id(candidate)}"
+
+    def discard(self, candidate: Candidate) -> None:
+        """Delete what was written of the candidate's reloaded graph."""
+        place = self.file(candidate)
+        for found in place.parent.glob(f"{place.name}.*"):
+            found.unlink()
 
     def build(self, candidate: Candidate, *, repair: bool) -> Path:
         """Write the candidate's artifact, reload it, and return the file of the reloaded graph."""
@@ -111,7 +117,7 @@ class _Confirmer:
         self.plans[candidate.digest] = plan
         self.save(candidate, self.evaluator.counts(candidate), {})
         artifact = load_artifact(self.folder(candidate))
-        return artifact.write_onnx(self.file(candidate))
+        return artifact.write(self.file(candidate))
 
     def save(
         self,
@@ -123,7 +129,8 @@ class _Confirmer:
         """Write the candidate's artifact folder."""
         plan = self.plans[candidate.digest]
         target = self.bench.target.info()
-        model = apply_plan(self.bench.base, plan, target.name)
+        deployable = self.bench.target.deployable(self.bench.traced, self.bench.base, plan)
+        self.served[candidate.digest] = deployable.served
         info = ArtifactInfo(
             name=self.bench.model.name,
             candidate=candidate,
@@ -139,12 +146,15 @@ class _Confirmer:
             versions=package_versions(),
             machine=dict(target.machine),
             created=self.stamp,
+            served=deployable.served,
             notes=(*estimate_notes(self.bench), *_notes(plan)),
         )
         file = plan_file(self.bench.folder, member_id(candidate))
         file.parent.mkdir(parents=True, exist_ok=True)
         save_plan(file, plan)
-        save_artifact(self.folder(candidate), model, info, packed=packed_bits(plan, model), overwrite=True)
+        save_artifact(
+            self.folder(candidate), deployable.model, info, packed=deployable.packed, overwrite=True
+        )
 
     def parity(self, candidate: Candidate, outputs: Sequence[NDArray[np.float32]]) -> dict[str, float]:
         """Return agreement and mean relative error of deployed against simulated outputs on a few samples."""
@@ -164,17 +174,6 @@ class _Confirmer:
             same = deployed.argmax(axis=-1) == simulated.argmax(axis=-1)
             facts["parity_agreement"] = float(same.mean())
         return facts
-
-
-def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int]:
-    """Return initializer -> bits for the integer weights that are stored in fewer than 8 bits."""
-    bits = {site: weight.bits for site, weight in plan.weights.items() if weight.packed}
-    packed = {}
-    for tensor in model.graph.initializer:
-        site, _, rest = tensor.name.rpartition(".weight.")
-        if site in bits and rest.endswith(".codes"):
-            packed[tensor.name] = bits[site]
-    return packed
 
 
 def estimate_notes(bench: Workbench) -> tuple[str, ...]:
@@ -244,7 +243,7 @@ class _Sitting:
                 # now cannot be for the next one either.
                 if index == 0 or isinstance(error, ArtifactError):
                     raise
-                self._confirmer.file(candidate).unlink(missing_ok=True)
+                self._confirmer.discard(candidate)
                 self.failed.append(f"{member_id(candidate)}: {error}")
                 continue
             rows.append((candidate, file, float_type))
@@ -338,7 +337,8 @@ class _Sitting:
         if has_artifact:
             self._confirmer.save(candidate, measurement, held, baseline)
         folder = f"models/{member_id(candidate)}" if has_artifact else ""
-        return Member(member_id(candidate), candidate, measurement, held, folder)
+        served = self._confirmer.served.get(candidate.digest, ())
+        return Member(member_id(candidate), candidate, measurement, held, folder, served)
 
 
 def confirm(

@@ -20,7 +20,6 @@ from automl.evaluators.size import weight_bits
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.code_version import code_version
 from automl.stages.prepare import timing_inputs
-from automl.targets.qdq import apply_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,10 +79,11 @@ class CandidateEvaluator:
         """Write the candidate's deployable graph and return its file; the caller deletes it."""
         folder = self.bench.folder / "work"
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{candidate.digest}.onnx"
-        model = apply_plan(self.bench.base, plan or self.plan(candidate), self.bench.target.info().name)
+        bench = self.bench
+        deployable = bench.target.deployable(bench.traced, bench.base, plan or self.plan(candidate))
+        file = folder / f"{candidate.digest}{deployable.suffix}"
         try:
-            file.write_bytes(model.SerializeToString())
+            file.write_bytes(deployable.content)
         except OSError as error:
             file.unlink(missing_ok=True)  # Half a graph would keep a full disk full.
             raise OSError(error.errno, error.strerror, str(file)) from error

@@ -29,7 +29,6 @@ from automl.stages.device import CPU
 from automl.stages.device import device_named
 from automl.stages.traced import trace_and_export
 from automl.targets.devices import DEVICES
-from automl.targets.qdq import apply_plan
 from automl.targets.table import make_target
 from automl.transforms.plan import QuantizationPlan
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from automl.evaluators.roofline import Priced
     from automl.models.loaded import LoadedModel
     from automl.searchspaces.graph import ModelGraph
+    from automl.searchspaces.graph import TracedModel
     from automl.targets.base import NodeProfile
     from automl.targets.onnx_export import BaseOnnx
 
@@ -102,7 +102,7 @@ def profile_model(request: ProfileRequest, cache: Path) -> ProfileData:
     elif not device.measured:
         notes.append("Nothing was measured: times of this machine would say nothing of that device.")
     else:
-        executed, runtime = _execute(request, model, base)
+        executed, runtime = _execute(request, model, traced, base)
     times = measured_times(traced.graph, executed, table)
     rows = tuple(
         _row(roofline, priced, times.get(priced.operator.name), request.float_type) for priced in table
@@ -137,7 +137,9 @@ def _check(request: ProfileRequest) -> None:
     check_threads(request.threads)
 
 
-def _execute(request: ProfileRequest, model: LoadedModel, base: BaseOnnx) -> tuple[list[NodeProfile], str]:
+def _execute(
+    request: ProfileRequest, model: LoadedModel, traced: TracedModel, base: BaseOnnx
+) -> tuple[list[NodeProfile], str]:
     """Return what the target says of its own run of the untouched model, and its name."""
     target = make_target(request.target, threads=request.threads, batch=request.batch)
     samples = load_data(
@@ -152,9 +154,9 @@ def _execute(request: ProfileRequest, model: LoadedModel, base: BaseOnnx) -> tup
                 f"{request.float_type}; give one of these with --float"
             )
         with tempfile.TemporaryDirectory(prefix="automl-profile-") as place:
-            file = Path(place) / "model.onnx"
-            plan = QuantizationPlan({}, {})
-            file.write_bytes(apply_plan(base, plan, info.name).SerializeToString())
+            deployable = target.deployable(traced, base, QuantizationPlan({}, {}))
+            file = Path(place) / f"model{deployable.suffix}"
+            file.write_bytes(deployable.content)
             executed = target.profile(file, inputs, float_type=request.float_type, repeats=request.repeats)
     finally:
         target.close()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from automl.core.candidate import Candidate
     from automl.core.outcome import SearchOutcome
+    from automl.core.served import ServedSite
     from automl.stages.answer import Answer
     from automl.stages.answer import Member
     from automl.stages.prepare import Workbench
@@ -190,6 +191,19 @@ def _repeat_error(outcome: SearchOutcome, answer: Answer) -> float | None:
     return float(np.mean(errors)) if errors else None
 
 
+def _served(
+    rows: list[ReportTrial], outcome: SearchOutcome, answer: Answer
+) -> dict[int, tuple[ServedSite, ...]]:
+    """Return trial number of a front member -> the kernel of every site, where the runtime tells."""
+    members = {m.candidate.digest: m for m in answer.front}
+    found = {
+        row.number: members[outcome.trials[row.number].candidate.digest].served
+        for row in rows
+        if row.on_front
+    }
+    return {number: served for number, served in found.items() if served}
+
+
 def report_data(
     bench: Workbench,
     prices: Prices,
@@ -216,6 +230,7 @@ def report_data(
             for row in rows
             if row.on_front
         },
+        served=_served(rows, outcome, answer),
         sensitivity=_sensitivity(bench, prices),
         prediction=_prediction(bench, prices, outcome, answer),
         hypervolume=outcome.hypervolumes,

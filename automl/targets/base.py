@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.searchspaces.graph import ModelGraph
+    from automl.searchspaces.graph import TracedModel
+    from automl.targets.deployable import Deployable
+    from automl.targets.onnx_export import BaseOnnx
+    from automl.transforms.plan import QuantizationPlan
     from automl.transforms.plan import QuantizationRules
 
 __all__ = ["Footprint", "Legality", "NodeProfile", "Target", "TargetInfo", "Timing"]
@@ -116,7 +120,7 @@ class NodeProfile:
 
 @runtime_checkable
 class Target(Protocol):
-    """A device + runtime that serves models given as ONNX files.
+    """A device + runtime that serves models in files of its own kind.
 
     ``float_type`` is a compile setting, not part of the file: one file can be compiled in f32 and bf16.
     All methods that run a model do so in the target's worker process, with its ISA cap and thread count.
@@ -129,8 +133,21 @@ class Target(Protocol):
     def rules(self) -> QuantizationRules:
         """Where this runtime wants quantizers besides the inputs of quantized sites."""
 
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files it serves, ``.onnx`` or ``.safetensors``."""
+
     def legality(self, graph: ModelGraph) -> Legality:
         """Return which options of which sites this runtime runs, with reasons for the others."""
+
+    def deployable(self, traced: TracedModel, base: BaseOnnx, plan: QuantizationPlan) -> Deployable:
+        """Return a candidate in the form this runtime loads; the other methods take its content as a file.
+
+        Args:
+            traced: the model.
+            base: the same as an exported ONNX graph.
+            plan: what the candidate quantizes.
+        """
 
     def predict(
         self, model: Path, inputs: Sequence[NDArray[np.generic]], *, float_type: str, batch: int

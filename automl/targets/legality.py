@@ -9,6 +9,8 @@ from automl.transforms.precision import PRECISIONS
 from automl.transforms.precision import parse_precision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from automl.searchspaces.graph import ModelGraph
     from automl.searchspaces.graph import Site
 
@@ -53,7 +55,11 @@ def shared_input_groups(graph: ModelGraph) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(groups, key=lambda g: order[g[0]]))
 
 
-def cpu_legality(graph: ModelGraph, float_types: tuple[str, ...]) -> Legality:
+def cpu_legality(
+    graph: ModelGraph,
+    float_types: tuple[str, ...],
+    strike: Callable[[Site, str], str | None] = strike_reason,
+) -> Legality:
     """Return what a CPU runtime with static int8 and weight-only matrix kernels runs.
 
     Activations of 8 bits for convolutions and matrix layers; weights of fewer bits with them run on the int8
@@ -63,12 +69,13 @@ def cpu_legality(graph: ModelGraph, float_types: tuple[str, ...]) -> Legality:
     Args:
         graph: the traced model.
         float_types: legal float types, best first.
+        strike: returns why an option cannot run at a site, or None.
     """
     ties = shared_input_groups(graph)
     options: dict[str, tuple[str, ...]] = {}
     struck: list[tuple[str, str, str]] = []
     for site in graph.sites:
-        reasons = {option: strike_reason(site, option) for option in PRECISIONS}
+        reasons = {option: strike(site, option) for option in PRECISIONS}
         options[site.name] = tuple(o for o, reason in reasons.items() if reason is None)
         struck.extend((site.name, o, reason) for o, reason in reasons.items() if reason is not None)
     for group in ties:

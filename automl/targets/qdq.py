@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from automl.transforms.plan import QuantizationPlan
     from automl.transforms.plan import QuantizedWeight
 
-__all__ = ["apply_plan"]
+__all__ = ["apply_plan", "packed_bits"]
 
 #: Ops whose output holds codes of the same grid as their input.
 _KEEP_CODES = (
@@ -72,6 +72,17 @@ def apply_plan(base: BaseOnnx, plan: QuantizationPlan, target_name: str) -> onnx
         for use in base.uses[site]:
             edit.add_weight(site, use, weight)
     return edit.finish()
+
+
+def packed_bits(plan: QuantizationPlan, model: onnx.ModelProto) -> dict[str, int]:
+    """Return initializer -> bits for the integer weights that are stored in fewer than 8 bits."""
+    bits = {site: weight.bits for site, weight in plan.weights.items() if weight.packed}
+    packed = {}
+    for tensor in model.graph.initializer:
+        site, _, rest = tensor.name.rpartition(".weight.")
+        if site in bits and rest.endswith(".codes"):
+            packed[tensor.name] = bits[site]
+    return packed
 
 
 def _rewire(node: onnx.NodeProto, old: str, new: str) -> None:

@@ -14,10 +14,13 @@ from automl.core.errors import EvaluationError
 from automl.targets.base import Footprint
 from automl.targets.base import NodeProfile
 from automl.targets.base import TargetInfo
+from automl.targets.deployable import Deployable
 from automl.targets.fingerprint import available_cores
 from automl.targets.fingerprint import fingerprint
 from automl.targets.idle_model import idle_model
 from automl.targets.legality import cpu_legality
+from automl.targets.qdq import apply_plan
+from automl.targets.qdq import packed_bits
 from automl.targets.timing import summarize
 from automl.targets.worker_client import WorkerClient
 
@@ -28,8 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.searchspaces.graph import ModelGraph
+    from automl.searchspaces.graph import TracedModel
     from automl.targets.base import Legality
     from automl.targets.base import Timing
+    from automl.targets.onnx_export import BaseOnnx
+    from automl.transforms.plan import QuantizationPlan
     from automl.transforms.plan import QuantizationRules
 
     Arrays = Sequence[NDArray[np.generic]]
@@ -60,6 +66,9 @@ class RuntimeTarget:
     Raises:
         ConfigError: threads or batch are not positive, or there are fewer cores than threads.
     """
+
+    #: Suffix of the files it serves.
+    suffix = ".onnx"
 
     def __init__(
         self,
@@ -122,13 +131,22 @@ class RuntimeTarget:
         """Return which options of which sites this runtime runs, with reasons for the others."""
         return cpu_legality(graph, self.info().float_types)
 
+    def deployable(self, traced: TracedModel, base: BaseOnnx, plan: QuantizationPlan) -> Deployable:
+        """Return the candidate as an ONNX graph; runtimes with files of their own kind override it."""
+        model = apply_plan(base, plan, self.name)
+        return Deployable(model, packed_bits(plan, model))
+
+    def idle_file(self) -> tuple[str, bytes]:
+        """Return suffix and content of the tiny model that is served before memory is counted."""
+        return ".onnx", idle_model()
+
     def predict(
         self, model: Path, inputs: Arrays, *, float_type: str, batch: int
     ) -> tuple[NDArray[np.float32], ...]:
         """Return the outputs for all samples; a model with a fixed batch is run in batches of that size.
 
         Args:
-            model: ONNX file (OpenVINO also takes IR).
+            model: file of the kind that :meth:`deployable` gives.
             inputs: arrays with the samples first, all of the same number.
             float_type: how everything that is not quantized is computed.
             batch: samples per run.
@@ -215,8 +233,9 @@ class RuntimeTarget:
             raise EvaluationError(f"processes are {processes}; ask for at least one")
         self._samples(inputs)
         with tempfile.TemporaryDirectory(prefix="automl-memory-") as place:
-            idle = Path(place) / "idle.onnx"
-            idle.write_bytes(idle_model())
+            suffix, content = self.idle_file()
+            idle = Path(place) / f"idle{suffix}"
+            idle.write_bytes(content)
             arguments = {
                 "path": str(model.resolve()),
                 "idle": str(idle),

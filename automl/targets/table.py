@@ -66,6 +66,16 @@ TARGETS: dict[str, TargetRow] = {
         "ONNX Runtime on CPUs",
         "onnxruntime",
     ),
+    "torch": TargetRow(
+        "automl.targets.torch_cpu:TorchTarget",
+        "torch on CPUs with the package's own kernels",
+        "torch",
+    ),
+    "triton": TargetRow(
+        "automl.targets.triton_gpu:TritonTarget",
+        "GPUs with the package's Triton kernels; TRITON_INTERPRET=1 runs them on the CPU for correctness",
+        "triton",
+    ),
 }
 
 
@@ -101,7 +111,7 @@ def make_target(spec: str, *, threads: int | None = None, batch: int = 1, own_co
         own_core: keep its process to a core that no other such process has; for one thread, beside others.
 
     Raises:
-        TargetError: the target, an option or its value is unknown.
+        TargetError: the target, an option or its value is unknown, or its device is not here.
         ConfigError: threads or batch are not positive.
         MissingExtraError: the runtime is not installed.
     """
@@ -123,7 +133,11 @@ def doctor() -> list[TargetReport]:
         if importlib.util.find_spec(row.package) is None:
             reports.append(TargetReport(name, False, f"not installed; pip install {row.package}"))
             continue
-        target = make_target(name)
+        try:
+            target = make_target(name)
+        except TargetError as error:
+            reports.append(TargetReport(name, False, str(error)))
+            continue
         try:
             info = target.info()
         except TargetError as error:

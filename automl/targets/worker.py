@@ -49,6 +49,8 @@ OWN_CORE = "own-core"
 BACKENDS = {
     "openvino": "automl.targets.openvino_backend:OpenVinoBackend",
     "onnxruntime": "automl.targets.onnxruntime_backend:OnnxRuntimeBackend",
+    "torch": "automl.targets.torch_backend:TorchBackend",
+    "triton": "automl.targets.triton_backend:TritonBackend",
 }
 
 #: Timed runs of one model in a row, after one untimed run that brings its weights back into the caches.

@@ -49,7 +49,15 @@ LAWS: dict[str, Law] = {
         ("ray", "optuna", "automl.targets", "automl.transforms", "automl.evaluators", *_SEARCH),
     ),
     "targets": Law(
-        ("core", "targets", "kernels", "transforms.plan", "transforms.precision", "searchspaces.graph"),
+        (
+            "core",
+            "targets",
+            "kernels",
+            "transforms.plan",
+            "transforms.precision",
+            "transforms.kernel_modules",
+            "searchspaces.graph",
+        ),
         ("ray", "optuna", "automl.evaluators", *_SEARCH),
     ),
     "evaluators": Law(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from automl.core.errors import ConfigError
+from automl.core.served import ServedSite
 from tests.artifact.runs import example_run
 
 
@@ -52,3 +53,9 @@ def test_json_carries_figures_as_text_and_direction():
     }
     assert body["budgets"][0]["limit_text"] == "4.41 ms"
     assert set(body["choices"]) == {"5", "15", "25", "35", "45", "55", "65", "75"}
+
+
+def test_kernels_are_listed_by_trial_as_plain_json():
+    site = ServedSite("head", "w8a8", "w8a8_linear", "cpu", "a reason", (("triton", "no GPU"),))
+    body = json.loads(json.dumps(replace(example_run(), served={15: (site,)}).to_json()))
+    assert body["served"] == {"15": [site.to_json()]}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from automl.artifact import save
@@ -68,3 +69,16 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot write the artifact"):
         save_artifact(tmp_path / "file" / "m", quantized_model(), info())
+
+
+def test_a_torch_program_is_stored_as_it_is(tmp_path):
+    manifest = save_artifact(tmp_path / "m", b"program", info(target="torch"))
+    assert (tmp_path / "m" / "weights.safetensors").read_bytes() == b"program"
+    assert not (tmp_path / "m" / "model.onnx").exists()
+    assert manifest.size_bytes == len(b"program")
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "openvino" not in card.partition("## Load")[2].partition("##")[0]
+    artifact = load_artifact(tmp_path / "m")
+    assert artifact.write(tmp_path / "copy").read_bytes() == b"program"
+    with pytest.raises(ArtifactError, match="program"):
+        artifact.predict(np.zeros((1, 2), np.float32))

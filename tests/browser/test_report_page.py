@@ -13,6 +13,7 @@ from automl.artifact.report import write_report
 from automl.artifact.report_data import ReportData
 from automl.artifact.report_data import ReportTrial
 from automl.core.measurement import Metric
+from automl.core.served import ServedSite
 from tests.artifact.runs import example_run
 from tests.browser import chromium
 
@@ -150,3 +151,18 @@ def test_no_script_error_reaches_the_console(tmp_path):
     assert _errors(path, tmp_path / "profile") == []
     path.write_text(path.read_text().replace("(function page() {", "(function page() { missing();"))
     assert _errors(path, tmp_path / "profile") != []
+
+
+def test_the_kernels_of_the_selected_trial_are_listed_with_the_reasons(tmp_path, page):
+    data = example_run()
+    pick = next(t.number for t in data.trials if t.pick)
+    site = ServedSite(
+        "head", "w8a8", "w8a8_linear", "cpu", "tensors <b>are</b> here", (("triton", "no GPU"),)
+    )
+    shown = _open(tmp_path, replace(data, served={pick: (site,)}))
+    assert any(a.get("id") == "kernels" for _, a in shown.elements)
+    text = " ".join(shown.text)
+    assert "w8a8_linear" in text
+    assert "tensors <b>are</b> here" in text
+    assert "triton: no GPU" in text
+    assert not any(a.get("id") == "kernels" for _, a in page.elements)

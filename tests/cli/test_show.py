@@ -37,3 +37,14 @@ def test_a_folder_without_an_answer_says_how_to_get_one(shell, tmp_path):
     said = shell("show", tmp_path)
     assert said.code == 2
     assert "is no run folder" in said.err
+
+
+def test_the_kernel_of_every_site_is_shown_with_the_reasons(shell, torch_run):
+    member = next(m for m in torch_run.front if "w8a8" in m.candidate.as_dict.values())
+    said = shell("show", torch_run.folder, member.id)
+    assert said.code == 0
+    assert "w8a8_linear" in said.out
+    assert "why not another" in said.out
+    body = json.loads(shell("show", torch_run.folder, "--json").out)
+    row = next(r for r in body["front"] if r["id"] == member.id)
+    assert "cpu" in {s["implementation"] for s in row["served"]}

@@ -10,6 +10,7 @@ from automl.core.candidate import Candidate
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
+from automl.core.served import ServedSite
 from automl.stages.answer import Answer
 from automl.stages.answer import Member
 from automl.stages.answer import read_answer
@@ -19,7 +20,9 @@ from automl.stages.answer import write_answer
 def member(name, accuracy, latency, held=True):
     metrics = {"accuracy": Metric(accuracy, "", accuracy - 0.01, accuracy + 0.01, 100)}
     metrics["latency_ms"] = Metric(latency, "ms", latency, latency + 0.1, 40)
-    return Member(name, Candidate.of({"precision:a": name}), Measurement(metrics), {"latency=5ms": held})
+    served = (ServedSite("a", "w8a8", "w8a8_linear", "cpu", "a reason", (("triton", "no GPU"),)),)
+    candidate = Candidate.of({"precision:a": name})
+    return Member(name, candidate, Measurement(metrics), {"latency=5ms": held}, "", served)
 
 
 def an_answer(best="aa11"):
@@ -81,3 +84,11 @@ def test_damaged_and_foreign_answers_are_refused(tmp_path):
 def test_feasible_means_every_budget_holds():
     assert member("a", 0.9, 4.0).feasible
     assert not member("a", 0.9, 4.0, held=False).feasible
+
+
+def test_an_answer_of_before_kernels_were_told_is_read(tmp_path):
+    body = an_answer().to_json()
+    for row in (body["trial0"], *body["defaults"], *body["front"]):
+        del row["served"]
+    (tmp_path / "answer.json").write_text(json.dumps(body))
+    assert read_answer(tmp_path).front[0].served == ()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from automl.searchspaces.graph import TracedModel
     from automl.targets.onnx_export import BaseOnnx
+    from automl.transforms.plan import QuantizationRules
 
 
 class SmallNet(nn.Module):
@@ -63,6 +64,30 @@ class HeadsNet(nn.Module):
         q, k, v = (part.unflatten(2, (2, 16)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=2))
         mixed = torch.softmax(q @ k.transpose(2, 3), dim=3) @ v
         return self.out(mixed.transpose(1, 2).clone().flatten(2))
+
+
+class Encoder(nn.Module):
+    """One layer of a text encoder: embeddings, masked attention spelled out, GELU, norms, a pooled vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(50, 32)
+        self.query, self.key, self.value = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 32)
+        self.out = nn.Linear(32, 32)
+        self.first, self.second = nn.LayerNorm(32), nn.LayerNorm(32)
+        self.up, self.down = nn.Linear(32, 64), nn.Linear(64, 32)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return (n, 32) of token numbers (n, 8); number 0 pads."""
+        hidden = self.words(tokens)
+        mask = (1.0 - (tokens > 0).float())[:, None, None, :] * torch.finfo(torch.float32).min
+        parts = (part(hidden) for part in (self.query, self.key, self.value))
+        q, k, v = (part.view(part.shape[0], 8, 2, 16).transpose(1, 2) for part in parts)
+        weights = torch.softmax(q @ k.transpose(2, 3) / 4.0 + mask, dim=-1)
+        mixed = (weights @ v).transpose(1, 2).contiguous().view(tokens.shape[0], 8, 32)
+        hidden = self.first(hidden + self.out(mixed))
+        hidden = self.second(hidden + self.down(nn.functional.gelu(self.up(hidden))))
+        return hidden.mean(1)
 
 
 class Ranges(fx.Interpreter):
@@ -104,7 +129,12 @@ class Small:
         traced = trace_model(net, (inputs[:1],))
         return cls(traced, export_onnx(traced), inputs.numpy(), logits.numpy())
 
-    def plan(self, precisions: Mapping[str, str]) -> QuantizationPlan:
+    def plan(
+        self,
+        precisions: Mapping[str, str],
+        rules: QuantizationRules = OPENVINO_RULES,
+        float_type: str = "f32",
+    ) -> QuantizationPlan:
         """Return the min-max plan of ``precisions``."""
         ranges = Ranges(self.traced.module)
         with torch.no_grad():
@@ -113,9 +143,9 @@ class Small:
         for value, (low, high) in ranges.found.items():
             scale = np.float32((high - low) / 255)
             quantizers[value] = ActivationQuantizer(float(scale), int(np.rint(-low / scale)))
-        reads = quantized_reads(self.traced.graph, precisions, OPENVINO_RULES)
+        reads = quantized_reads(self.traced.graph, precisions, rules)
         weights = {s: self._weight(s, o) for s, o in precisions.items() if o != "fp"}
-        return QuantizationPlan(weights, {r: quantizers[r[0]] for r in reads}, "f32", dict(precisions))
+        return QuantizationPlan(weights, {r: quantizers[r[0]] for r in reads}, float_type, dict(precisions))
 
     def _weight(self, site: str, option: str) -> QuantizedWeight:
         precision = parse_precision(option)
@@ -154,3 +184,17 @@ def heads() -> Small:
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return Small.of(net, torch.randn(8, 8, 32, generator=generator))
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Small:
+    """Return the traced and exported text encoder."""
+    generator = torch.Generator().manual_seed(2)
+    net = Encoder().eval()
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if "first" not in name and "second" not in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    tokens = torch.randint(1, 50, (8, 8), generator=generator)
+    tokens[::2, 6:] = 0
+    return Small.of(net, tokens)

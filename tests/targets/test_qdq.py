@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from automl.core.errors import EvaluationError
 from automl.core.errors import TargetError
 from automl.targets.qdq import apply_plan
+from automl.targets.qdq import packed_bits
 from automl.transforms.materialize import materialize
 from automl.transforms.plan import ActivationQuantizer
 from automl.transforms.plan import QuantizationPlan
@@ -110,3 +111,10 @@ def test_impossible_plans_are_refused(small: Small) -> None:
         apply_plan(small.base, QuantizationPlan({"hea": weight}, {}), "openvino")
     with pytest.raises(TargetError, match="did you mean 'openvino'"):
         apply_plan(small.base, QuantizationPlan({}, {}), "openvin")
+
+
+def test_codes_below_eight_bits_are_named_with_their_bits(small: Small) -> None:
+    plan = small.plan({"left": "w4a8", "wide": "w8a8", "hidden": "w4g64"})
+    packed = packed_bits(plan, apply_plan(small.base, plan, "openvino"))
+    assert set(packed.values()) == {4}
+    assert {name.partition(".weight.")[0] for name in packed} == {"left"}

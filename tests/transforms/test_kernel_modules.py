@@ -28,7 +28,7 @@ def test_int8_layers_follow_the_float_layer(bias, options, limit):
         _layer(bias),
         torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(1)).clamp(-3.5, 3.5),
     )
-    y, exact = W8A8Linear(layer, **options)(x), layer(x)
+    y, exact = W8A8Linear.of(layer, **options)(x), layer(x)
     assert y.shape == exact.shape
     assert y.dtype == exact.dtype
     assert (y - exact).norm() < limit * exact.norm()
@@ -36,14 +36,14 @@ def test_int8_layers_follow_the_float_layer(bias, options, limit):
 
 def test_the_activation_is_fused():
     layer, x = _layer(), torch.randn(5, 64, generator=torch.Generator().manual_seed(1))
-    plain = W8A8Linear(layer)(x)
-    assert torch.allclose(W8A8Linear(layer, activation="relu")(x), plain.relu(), atol=1e-6)
+    plain = W8A8Linear.of(layer)(x)
+    assert torch.allclose(W8A8Linear.of(layer, activation="relu")(x), plain.relu(), atol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 40])
 def test_four_bit_layers_follow_the_rounded_weight(rows):
     layer, x = _layer(), torch.randn(rows, 64, generator=torch.Generator().manual_seed(1))
-    y = W4A16Linear(layer, rows=rows)(x)
+    y = W4A16Linear.of(layer, rows=rows)(x)
     steps = layer.weight.reshape(32, 1, 64).abs().amax(-1) / 7
     rounded = (layer.weight / steps).round() * steps
     wanted = x @ rounded.t() + layer.bias
@@ -52,11 +52,11 @@ def test_four_bit_layers_follow_the_rounded_weight(rows):
 
 @pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_step_that_is_no_positive_number_is_refused(step):
-    with pytest.raises(KernelError, match=f"static input step of {step}"):
-        W8A8Linear(_layer(), x_scale=step)
+    with pytest.raises(KernelError, match=f"static step of {step}"):
+        W8A8Linear.of(_layer(), x_scale=step)
 
 
 def test_an_exported_layer_gives_the_same():
-    layer = W8A8Linear(_layer(), x_scale=0.03).eval()
+    layer = W8A8Linear.of(_layer(), x_scale=0.03).eval()
     x = torch.randn(4, 64, generator=torch.Generator().manual_seed(2))
     assert torch.allclose(torch.export.export(layer, (x,)).module()(x), layer(x), atol=1e-6)

@@ -33,8 +33,19 @@
     slots.selected.replaceChildren(
       trial.failure === null ? selectedPanel(data, trial) : el("section", { class: "card", id: "selected" }, el("h2", { text: `Trial ${trial.number} failed` }), el("p", { text: trial.failure })),
       memberList(data, state, select));
-    slots.map.replaceChildren(...[precisionMap(data, state, select), siteTable(data, trial)].filter(Boolean).map((s) => el("div", { class: "grid" }, s)));
+    slots.map.replaceChildren(...[precisionMap(data, state, select), siteTable(data, trial), kernelsOf(trial)].filter(Boolean).map((s) => el("div", { class: "grid" }, s)));
     for (const row of root.querySelectorAll("#trials tr[data-trial]")) row.classList.toggle("on", Number(row.dataset.trial) === state.trial);
+  }
+
+  function kernelsOf(trial) {
+    const rows = (data.served || {})[String(trial.number)];
+    if (!rows || !rows.length) return null;
+    const others = (r) => r.others.map(([name, why]) => `${name}: ${why}`).join("; ");
+    const card = el("section", { class: "card", id: "kernels" }, el("h2", { text: `Kernels of trial ${trial.number}` }),
+      el("p", { class: "hint", text: "Which implementation serves each site, as dispatch answered, and why the others do not." }),
+      fold(`${rows.length} sites`, ["site", "option", "kernel", "implementation", "why", "others"],
+        rows.map((r) => [r.site, r.option, r.kernel, r.implementation, r.reason, others(r)])));
+    return card;
   }
 
   slots.front = el("section", { class: "card", id: "front" });

@@ -41,6 +41,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"{fmt}-static-row", {"x": x, "fmt": fmt, "granularity": "row", "scale": scales})
         one = torch.tensor(0.013)
         yield Case(f"{fmt}-static-tensor", {"x": x, "fmt": fmt, "granularity": "tensor", "scale": one})
+        if fmt == "int8":
+            shifted = {"x": odd, "fmt": fmt, "granularity": "tensor", "scale": one, "zero": -90}
+            yield Case("int8-static-zero-point", shifted)
         ties = torch.arange(-300, 300).float().div(2).reshape(2, -1)
         yield Case(
             f"{fmt}-ties", {"x": ties, "fmt": fmt, "granularity": "tensor", "scale": torch.tensor(1.0)}

@@ -9,7 +9,7 @@ from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
 from automl.kernels.quantize_rows.reference import LEVELS
 from automl.kernels.quantize_rows.reference import TINY
 
-__all__ = ["run"]
+__all__ = ["run", "static_codes"]
 
 #: Numbers of one stretch: 256 kB in float32, a fraction of a core's second-level cache.
 _STRETCH = 1 << 16
@@ -33,8 +33,24 @@ def _dynamic(x: torch.Tensor, granularity: str) -> tuple[torch.Tensor, torch.Ten
     return codes.reshape(x.shape), (steps + (steps - steps)).reshape(x.shape[:-1])
 
 
+def static_codes(x: torch.Tensor, step: torch.Tensor, zero: int) -> torch.Tensor:
+    """Return int8 codes with one step, as ``run`` does, without what a small input spends its time on.
+
+    Args:
+        x: any shape.
+        step: () float32.
+        zero: code of the number 0.
+    """
+    if x.numel() > _STRETCH:
+        return run(x, "int8", "tensor", step, zero)[0]
+    quotient = torch.div(x if x.dtype == torch.float32 else x.float(), step).round_()
+    if zero:
+        quotient.add_(zero)
+    return quotient.nan_to_num_(nan=float(zero)).clamp_(-128.0, 127.0).to(torch.int8)
+
+
 def run(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None
+    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, zero: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the reference returns."""
     if scale is None and fmt == "int8":
@@ -51,7 +67,9 @@ def run(
         torch.div(part, by_row[start : start + rows] if step.dim() else by_row, out=quotient)
         if fmt == "int8":
             quotient.round_()
+            if zero:
+                quotient.add_(zero)
         low, high = (-128.0, 127.0) if fmt == "int8" else (-448.0, 448.0)
-        quotient.nan_to_num_(nan=0.0).clamp_(low, high)
+        quotient.nan_to_num_(nan=float(zero)).clamp_(low, high)
         codes[start : start + rows].copy_(quotient)
     return codes.reshape(x.shape), step

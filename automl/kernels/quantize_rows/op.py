@@ -31,17 +31,27 @@ SPEC = KernelSpec(
 
 @torch.library.custom_op("automl::quantize_rows", mutates_args=())
 def _quantize_rows(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, implementation: str
+    x: torch.Tensor,
+    fmt: str,
+    granularity: str,
+    scale: torch.Tensor | None,
+    implementation: str,
+    zero: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if scale is not None:
         need_steps(SPEC.name, "scale", scale)
-    codes, step = table.implementation(SPEC.name, implementation)(x, fmt, granularity, scale)
+    codes, step = table.implementation(SPEC.name, implementation)(x, fmt, granularity, scale, zero)
     return codes, step
 
 
 @_quantize_rows.register_fake
 def _fake(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, implementation: str
+    x: torch.Tensor,
+    fmt: str,
+    granularity: str,
+    scale: torch.Tensor | None,
+    implementation: str,
+    zero: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     codes = x.new_empty(x.shape, dtype=torch.int8 if fmt == "int8" else torch.float8_e4m3fn)
     shape = scale.shape if scale is not None else x.shape[:-1] if granularity == "row" else ()
@@ -54,6 +64,7 @@ def quantize_rows(
     fmt: str = "int8",
     granularity: str = "row",
     scale: torch.Tensor | None = None,
+    zero: int = 0,
     preference: str = "auto",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return codes and scales of ``x``.
@@ -63,6 +74,8 @@ def quantize_rows(
         fmt: ``int8`` or ``fp8_e4m3`` (e4m3fn, largest number 448).
         granularity: ``row`` or ``tensor``.
         scale: static scale, x.shape[:-1] per row or () per tensor, positive; codes beyond the range saturate.
+        zero: code that stands for the number 0, with a static int8 scale alone; codes saturate after it is
+            added.
         preference: see ``automl.kernels.dispatch``.
 
     Returns:
@@ -84,6 +97,11 @@ def quantize_rows(
         wanted = x.shape[:-1] if granularity == "row" else ()
         need_shape(SPEC.name, "scale", scale, wanted, "one per row, or () per tensor")
         need_device(SPEC.name, x, {"scale": scale})
+    if zero and (scale is None or fmt != "int8" or not -128 <= zero <= 127):
+        raise KernelError(
+            f"kernel '{SPEC.name}' got zero={zero}; allowed: -128 to 127 beside a static scale of int8 "
+            "codes, 0 elsewhere; give the scale, or drop it"
+        )
     choice = choose(SPEC, x.device.type, preference=preference)
-    codes, step = _quantize_rows(x, fmt, granularity, scale, choice.implementation)
+    codes, step = _quantize_rows(x, fmt, granularity, scale, choice.implementation, zero)
     return codes, step

@@ -17,7 +17,7 @@ TINY = 2.0**-126
 
 
 def run(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None
+    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, zero: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return codes (x.shape) and float32 scales: x.shape[:-1] per row, () per tensor."""
     values = x.double()
@@ -33,5 +33,5 @@ def run(
     wide = step.double().unsqueeze(-1) if step.dim() else step.double()
     quotient = (values / wide).float().nan_to_num(nan=0.0)
     if fmt == "int8":
-        return quotient.round().clamp(-128, 127).to(torch.int8), step
+        return quotient.round().add(zero).clamp(-128, 127).to(torch.int8), step
     return quotient.clamp(-448, 448).to(torch.float8_e4m3fn), step

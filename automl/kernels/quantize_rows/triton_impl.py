@@ -36,13 +36,15 @@ def _encode_e4m3(v):
 
 
 @triton.jit
-def _encode(v, FP8: tl.constexpr):
+def _encode(v, zero, FP8: tl.constexpr):
     v = tl.where(v == v, v, 0.0)
     # Both ways must not return from here: the compiler wants one type of all returns.
     if FP8:
         code = _encode_e4m3(tl.minimum(tl.maximum(v, -448.0), 448.0))
     else:
-        code = _round_even(tl.minimum(tl.maximum(v, -128.0), 127.0)).to(tl.int8)
+        # Whole limits, so that rounding after them cannot leave the range.
+        inside = tl.minimum(tl.maximum(v, -128.0 - zero), 127.0 - zero)
+        code = (_round_even(inside) + zero).to(tl.int8)
     return code
 
 
@@ -62,6 +64,7 @@ def _rows_kernel(
     stride_row,
     stride_column,
     scale_stride,
+    zero,
     LEVEL: tl.constexpr,
     FP8: tl.constexpr,
     STATIC: tl.constexpr,
@@ -93,16 +96,24 @@ def _rows_kernel(
         tl.store(scale_ptr + row * scale_stride, step)
     if not SIZE_ONLY:
         if ONE_READ:
-            tl.store(target + lane, _encode(tl.div_rn(held, step), FP8), mask=lane < columns)
+            tl.store(target + lane, _encode(tl.div_rn(held, step), zero, FP8), mask=lane < columns)
         else:
             for start in range(0, columns, BLOCK):
                 at = start + lane
                 part = tl.load(source + at.to(tl.int64) * stride_column, mask=at < columns, other=0.0)
-                tl.store(target + at, _encode(tl.div_rn(part.to(tl.float32), step), FP8), mask=at < columns)
+                codes = _encode(tl.div_rn(part.to(tl.float32), step), zero, FP8)
+                tl.store(target + at, codes, mask=at < columns)
 
 
 def _launch(
-    x: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, fmt: str, *, static: bool, size_only: bool
+    x: torch.Tensor,
+    codes: torch.Tensor,
+    scale: torch.Tensor,
+    fmt: str,
+    *,
+    static: bool,
+    size_only: bool,
+    zero: int = 0,
 ) -> None:
     rows, columns = x.shape
     if rows == 0:
@@ -116,6 +127,7 @@ def _launch(
         x.stride(0),
         x.stride(1),
         1 if scale.dim() else 0,
+        zero,
         LEVEL=LEVELS[fmt],
         FP8=fmt == "fp8_e4m3",
         STATIC=static,
@@ -127,14 +139,15 @@ def _launch(
 
 
 def run(
-    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None
+    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, zero: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the reference returns."""
     flat = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
     codes = torch.empty(flat.shape, dtype=torch.uint8 if fmt == "fp8_e4m3" else torch.int8, device=x.device)
     if scale is not None:
         step = scale.float().clone()
-        _launch(flat, codes, step if step.dim() == 0 else step.reshape(-1), fmt, static=True, size_only=False)
+        steps = step if step.dim() == 0 else step.reshape(-1)
+        _launch(flat, codes, steps, fmt, static=True, size_only=False, zero=zero)
     else:
         per_row = torch.empty(flat.shape[0], dtype=torch.float32, device=x.device)
         _launch(flat, codes, per_row, fmt, static=False, size_only=granularity == "tensor")
@@ -164,6 +177,7 @@ def builds() -> tuple[Build, ...]:
                         "columns": "i32",
                         "stride_row": "i64",
                         "scale_stride": "i32",
+                        "zero": "i32",
                     },
                     constants={
                         "stride_column": 1,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from automl.kernels.checks import need_steps
 from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -27,6 +31,7 @@ class PackedW8A8:
         bias: (n,) float32, or None.
         activation: fused activation.
         out_dtype: type of the result.
+        out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
     """
 
     weight: torch.Tensor
@@ -35,6 +40,7 @@ class PackedW8A8:
     bias: torch.Tensor | None
     activation: str
     out_dtype: torch.dtype
+    out_codes: tuple[float, int] = (1.0, 0)
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
         """Return the product of codes that share one scale: a single oneDNN call.
@@ -51,8 +57,7 @@ class PackedW8A8:
             self.scale,
             self.zero,
             self.bias,
-            1.0,
-            0,
+            *self.out_codes,
             self.out_dtype,
             _POST_OPS[self.activation],
             _NO_ARGUMENTS,
@@ -65,6 +70,17 @@ class PackedW8A8:
         if granularity == "tensor":
             return self.static(*tensor_codes(x, kept=True))
         return self.rows(*row_codes(x, kept=True))
+
+    def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
+        rest = (self.weight, self.scale, self.zero, self.bias, *self.out_codes, self.out_dtype)
+        post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
+
+        def product(x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = _POINTWISE(x, x_scale, 0, *rest, *post)
+            return y
+
+        return product
 
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
@@ -142,6 +158,7 @@ def pack(
     *,
     activation: str = "none",
     out_dtype: torch.dtype = torch.float32,
+    out_codes: tuple[float, int] = (1.0, 0),
 ) -> PackedW8A8:
     """Return the weight ready for any number of products.
 
@@ -150,7 +167,8 @@ def pack(
         w_scale: (n,) steps.
         bias: (n,) or None.
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
-        out_dtype: float32, float16 or bfloat16.
+        out_dtype: float32, float16, bfloat16, or int8 for a result that the next layer reads as codes.
+        out_codes: (step, zero) of an int8 result.
 
     Raises:
         KernelError: a scale is not positive and finite.
@@ -163,6 +181,7 @@ def pack(
         None if bias is None else bias.float().contiguous(),
         activation,
         out_dtype,
+        out_codes,
     )
 
 

@@ -46,8 +46,19 @@ def test_it_is_one_node_of_an_exported_graph():
         (torch.zeros(2, 3), {"granularity": "column"}, "granularity=column"),
         (torch.zeros(2, 3), {"scale": torch.zeros(3)}, "scale of shape \\(3,\\)"),
         (torch.zeros(2, 3), {"scale": torch.zeros(2).half()}, "scale of type float16"),
+        (torch.zeros(2, 3), {"zero": 3}, "zero=3; allowed: -128 to 127 beside a static scale"),
+        (torch.zeros(2, 3), {"zero": 128, "scale": torch.ones(2)}, "zero=128; allowed"),
     ],
 )
 def test_bad_input_is_named(x, options, words):
     with pytest.raises(KernelError, match=words):
         quantize_rows(x, **options)
+
+
+@pytest.mark.parametrize("preference", ["triton", "cpu", "reference"])
+def test_a_zero_point_shifts_the_codes_and_saturates_after_it(preference):
+    x = torch.tensor([[-300.0, -1.0, 0.0, 1.0, 300.0]])
+    codes, _ = quantize_rows(
+        x, granularity="tensor", scale=torch.tensor(1.0), zero=-100, preference=preference
+    )
+    assert codes.tolist() == [[-128, -101, -100, -99, 127]]

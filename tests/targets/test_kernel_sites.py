@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from automl.searchspaces.graph import Site
+from automl.targets.kernel_sites import cpu_strike
+from automl.targets.kernel_sites import kernel_of
+from automl.targets.kernel_sites import triton_strike
+
+
+def _linear(n: int = 32, k: int = 64, rows: int = 1) -> Site:
+    return Site("a", "linear", "linear", (n, k), 1, True, n * k * rows, rows)
+
+
+def _conv(groups: int = 1, rank: int = 4) -> Site:
+    return Site("c", "conv", "conv2d", (8, 8 // groups, 3, 3)[:rank], groups, True, 0, 16)
+
+
+@pytest.mark.parametrize(
+    ("option", "four_bit", "kernel"),
+    [
+        ("fp", True, None),
+        ("w8a8", True, "w8a8_linear"),
+        ("w4a8", True, "w4a8_linear"),
+        ("w4a8", False, "w8a8_linear"),
+        ("w8", False, "w8a16_linear"),
+        ("w4g64", False, "w4a16_linear"),
+    ],
+)
+def test_every_option_has_its_kernel(option, four_bit, kernel):
+    assert kernel_of(option, four_bit=four_bit) == kernel
+
+
+@pytest.mark.parametrize(
+    ("site", "option", "batch", "words"),
+    [
+        (_linear(), "w8a8", 1, None),
+        (_linear(), "w8", 4, None),
+        (_linear(), "w8", 5, "5 rows"),
+        (_linear(rows=16), "w4g64", 1, "16 rows"),
+        (_linear(n=30), "w8", 1, "multiples of 16 and 32"),
+        (_linear(k=96), "w4g64", 1, "not a multiple of the group 64"),
+        (_linear(k=131_072), "w8a8", 1, "overflow int32"),
+        (_linear(), "w4a8", 1, "as int8"),
+        (_conv(), "w8a8", 1, "convolution"),
+    ],
+)
+def test_the_cpu_strikes_what_does_not_pay_or_fit(site, option, batch, words):
+    reason = cpu_strike(site, option, batch)
+    assert reason is None if words is None else words in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("site", "option", "words"),
+    [
+        (_linear(), "w4a8", None),
+        (_linear(rows=100), "w4g64", None),
+        (_conv(), "w8a8", None),
+        (_conv(groups=8), "w8a8", "single group"),
+        (_conv(rank=3), "w8a8", "two dimensions"),
+        (_linear(), "w3a8", "in 8 bits"),
+    ],
+)
+def test_triton_strikes_what_has_no_kernel(site, option, words):
+    reason = triton_strike(site, option)
+    assert reason is None if words is None else words in (reason or "")
