@@ -45,8 +45,8 @@ def test_a_broken_kernel_is_found_and_named(monkeypatch):
 
     sound = triton_impl.run
 
-    def broken(x, fmt, granularity, scale):
-        codes, step = sound(x, fmt, granularity, scale)
+    def broken(x, fmt, granularity, scale, zero=0):
+        codes, step = sound(x, fmt, granularity, scale, zero)
         return codes, step * 1.0001
 
     monkeypatch.setattr(triton_impl, "run", broken)
