@@ -35,6 +35,7 @@ from play import volumes  # noqa: E402
 from recorded_table import Recorded  # noqa: E402
 from recorded_table import read_table  # noqa: E402
 from replay_report import MARKS  # noqa: E402
+from replay_report import fit_table  # noqa: E402
 from replay_report import markdown  # noqa: E402
 
 from automl.core.errors import StrategyError  # noqa: E402
@@ -137,11 +138,12 @@ def main() -> None:
                     stream.write(json.dumps(run) + "\n")
                 shown = {m: round(run["volumes"][m], 4) for m in MARKS if m in run["volumes"]}
                 print(*key.values(), shown, run["ended"], run["seconds"], flush=True)
-    for position, recorded in enumerate(tables):
-        emulator = emulator_of(position)
-        print(f"\n### {recorded.name}: {len(recorded.rows)} rows\n")
-        print(json.dumps({"errors": emulator.errors, "chosen": emulator.chosen}, indent=1))
-    print(markdown(read_runs(tables)))
+    fits = {t.name: emulator_of(position) for position, t in enumerate(tables)}
+    text = "\n".join([fit_table(tables, fits), markdown(read_runs(tables))])
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- table -->\n")
+    readme.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from emulator import Emulator
+    from recorded_table import Recorded
 
 MARKS = (50, 200, 1000)
 
@@ -62,6 +67,18 @@ def table(named: dict[str, list[dict[str, Any]]]) -> list[str]:
         seconds = np.median([r["seconds"] for r in runs])
         lines.append(f"| `{name}` | {' | '.join(cells)} | {word} | {len(runs)} | {seconds:.0f} |")
     return lines
+
+
+def fit_table(tables: list[Recorded], fits: dict[str, Emulator]) -> str:
+    """Return the emulators' errors on rows left out, a line for each form of the fit."""
+    lines = ["| table | rows | fit | metric | R2 of the logarithm | Kendall tau | MAPE % |", "|---" * 7 + "|"]
+    for table_ in tables:
+        for form, found in fits[table_.name].errors.items():
+            for metric, error in found.items():
+                used = " (used)" if fits[table_.name].chosen[metric] == form else ""
+                values = f"{error['r2_log']:.3f} | {error['kendall_tau']:.3f} | {error['mape_percent']:.1f}"
+                lines.append(f"| {table_.name} | {len(table_.rows)} | {form}{used} | {metric} | {values} |")
+    return "\n".join(lines)
 
 
 def markdown(runs: list[dict[str, Any]]) -> str:
