@@ -31,16 +31,16 @@ def sample_fresh(
 ) -> NDArray[np.int64]:
     """Return up to ``count`` distinct random codes outside ``seen``; fewer only when hardly any are left.
 
-    Uniform by rejection (so uniform over assignments, before repair). When rejection stalls in a space of at
-    most 65,536 assignments, the members that are left are listed and drawn without replacement, so that such
-    a space is always exhausted; larger ones end after 40 rounds without enough new codes.
+    Uniform by rejection (so uniform over assignments, before repair), 40 rounds at most. A space of at most
+    65,536 assignments is listed after that and drawn from without replacement, so that it is always
+    exhausted; listing it costs as much as thousands of draws.
 
     Returns:
         Codes, shape (at most ``count``, n_dimensions); nothing is added to ``seen``.
     """
     found = np.empty((0, len(space)), dtype=np.int64)
     small = space.log10_size <= np.log10(_LISTED) + 1e-9
-    for _ in range(3 if small else _ROUNDS):
+    for _ in range(_ROUNDS):
         if len(found) >= count:
             break
         drawn = space.sample(rng, count - len(found))

@@ -23,6 +23,15 @@ def test_draws_what_is_left_of_a_small_space():
     assert len(seen) == 7
 
 
+def test_a_small_space_is_not_listed_while_drawing_finds_new_ones(monkeypatch):
+    space, seen = integer_space([2] * 10), SeenCodes()
+    seen.add(enumerate_codes(space)[:700])
+    monkeypatch.setattr("automl.strategies.operators.sampling.enumerate_codes", None)
+    drawn = sample_fresh(space, np.random.default_rng(0), 8, seen)
+    assert len(np.unique(drawn, axis=0)) == 8
+    assert len(seen.fresh(drawn)) == 8
+
+
 def test_large_spaces_are_not_enumerated():
     drawn = sample_fresh(integer_space([3] * 500), np.random.default_rng(0), 7, SeenCodes())
     assert drawn.shape == (7, 500)
