@@ -151,13 +151,15 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
         }
 
     def row(member: Member) -> dict[str, Any]:
+        # Only targets with kernels of this package tell which of them serves a site.
+        served = {"served": [s.to_json() for s in member.served]} if member.served else {}
         return {
             "id": member.id,
             "candidate": member.candidate.as_dict,
             "metrics": metrics(member),
             "budgets": dict(member.budgets),
             "artifact": str(folder / member.artifact) if member.artifact else "",
-            "served": [s.to_json() for s in member.served],
+            **served,
         }
 
     return {

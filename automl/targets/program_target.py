@@ -36,6 +36,7 @@ class ProgramTarget(RuntimeTarget):
         preference: implementation of the kernels, see ``automl.kernels.dispatch``.
         threads: threads within an operator, every core when None.
         batch: samples of one timed run.
+        own_core: keep the worker process to a core of its own, for one thread.
 
     Raises:
         ConfigError: threads or batch are not positive.
@@ -44,10 +45,18 @@ class ProgramTarget(RuntimeTarget):
     suffix = ".safetensors"
 
     def __init__(
-        self, name: str, *, device: str, preference: str, threads: int | None = None, batch: int = 1
+        self,
+        name: str,
+        *,
+        device: str,
+        preference: str,
+        threads: int | None = None,
+        batch: int = 1,
+        own_core: bool = False,
     ) -> None:
         narrow = device == "cpu" and saturates(cpu_facts()["flags"], None)
-        super().__init__(name, name, replace(PROGRAM_RULES, saturating=narrow), threads=threads, batch=batch)
+        rules = replace(PROGRAM_RULES, saturating=narrow)
+        super().__init__(name, name, rules, threads=threads, batch=batch, own_core=own_core)
         self._device, self._preference = device, preference
         self._types: tuple[TracedModel, dict[str, tuple[str, int]]] | None = None
 

@@ -19,13 +19,16 @@ class TorchTarget(ProgramTarget):
     Args:
         threads: threads within an operator, every core when None.
         batch: samples of one timed run.
+        own_core: keep the worker process to a core of its own, for one thread.
 
     Raises:
         ConfigError: threads or batch are not positive.
     """
 
-    def __init__(self, threads: int | None = None, batch: int = 1) -> None:
-        super().__init__("torch", device="cpu", preference="auto", threads=threads, batch=batch)
+    def __init__(self, threads: int | None = None, batch: int = 1, own_core: bool = False) -> None:
+        super().__init__(
+            "torch", device="cpu", preference="auto", threads=threads, batch=batch, own_core=own_core
+        )
 
     def strike(self, site: Site, option: str) -> str | None:
         """Return why no kernel of this CPU should serve ``option`` at ``site``, or None."""

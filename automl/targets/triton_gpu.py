@@ -34,14 +34,22 @@ class TritonTarget(ProgramTarget):
     Args:
         threads: threads of the host, every core when None.
         batch: samples of one timed run.
+        own_core: keep the worker process to a core of its own, for one thread.
 
     Raises:
         TargetError: there is no GPU, and the interpreter is not asked for.
         ConfigError: threads or batch are not positive.
     """
 
-    def __init__(self, threads: int | None = None, batch: int = 1) -> None:
-        super().__init__("triton", device=triton_device(), preference="triton", threads=threads, batch=batch)
+    def __init__(self, threads: int | None = None, batch: int = 1, own_core: bool = False) -> None:
+        super().__init__(
+            "triton",
+            device=triton_device(),
+            preference="triton",
+            threads=threads,
+            batch=batch,
+            own_core=own_core,
+        )
 
     def strike(self, site: Site, option: str) -> str | None:
         """Return why no Triton kernel serves ``option`` at ``site``, or None."""
