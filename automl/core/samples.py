@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,8 +61,9 @@ class Samples:
         for start in range(0, len(self), size):
             yield tuple(a[start : start + size] for a in self.inputs)
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that identify inputs and labels by content."""
+        """16 hexadecimal digits that identify inputs and labels by content."""
         digest = hashlib.sha256()
         named = [("input", a) for a in self.inputs]
         if self.labels is not None:

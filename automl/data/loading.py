@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -37,7 +38,6 @@ class DataSplits:
         evaluation: samples that quality is measured on, in random order, so that a prefix is a fair subset.
         name: where they came from.
         labelled: whether both carry labels.
-        fingerprint: 16 hexadecimal digits over all samples.
         notes: sentences the user should see: overlaps, fewer samples than asked for, the embedded default.
     """
 
@@ -45,8 +45,13 @@ class DataSplits:
     evaluation: Samples
     name: str
     labelled: bool
-    fingerprint: str
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over all samples of both roles."""
+        both = f"{self.calibration.fingerprint}{self.evaluation.fingerprint}"
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
 
 
 def load_data(
@@ -99,9 +104,8 @@ def load_data(
         )
     first = _fit(source.read(order[:n_calibration]), model, source.name)
     second = _fit(source.read(order[source.count - n_evaluation :]), model, source.name)
-    digest = hashlib.sha256(f"{first.fingerprint()}{second.fingerprint()}".encode()).hexdigest()[:16]
     labelled = first.labels is not None and second.labels is not None
-    return DataSplits(first, second, source.name, labelled, digest, tuple(notes))
+    return DataSplits(first, second, source.name, labelled, tuple(notes))
 
 
 def _open(spec: str | Samples | Iterable[Any] | None, model: ModelInputs, wanted: int, seed: int) -> Source:

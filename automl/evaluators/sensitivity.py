@@ -372,7 +372,7 @@ def table_key(
         "table": table,
         "graph": traced.graph.fingerprint,
         "weights": digest.hexdigest()[:16],
-        "samples": samples.fingerprint(),
+        "samples": samples.fingerprint,
         "options": {site: list(names) for site, names in options.items()},
         "settings": dict(settings),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
@@ -138,13 +137,7 @@ def _calibrate_elsewhere(config: SearchConfig, model: LoadedModel, splits: DataS
     seed = child_seed(config.seed, "data")
     other = load_data(spec, model, calibration=config.calibration, evaluation=1, seed=seed)
     notes = tuple(n for n in splits.notes if "calibrat" not in n)
-    digest = hashlib.sha256(f"{splits.fingerprint}{other.fingerprint}".encode()).hexdigest()[:16]
-    return replace(
-        splits,
-        calibration=other.calibration,
-        fingerprint=digest,
-        notes=(*notes, f"calibrated on {other.name}"),
-    )
+    return replace(splits, calibration=other.calibration, notes=(*notes, f"calibrated on {other.name}"))
 
 
 def calibration_file(
@@ -274,9 +267,8 @@ def build_workbench(
             f"{len(traced.graph.sites)} sites, 10^{space.log10_size:.0f} candidates",
         )
     )
-    alone = config.workers == 1
     quality_target = target
-    if not alone:
+    if config.workers > 1:
         quality_target = make_target(config.target, threads=1, batch=config.batch, own_core=own_core)
     return Workbench(
         config, model, splits, traced, base, target, quality_target, legality, space, quantizer, cache, folder

@@ -43,7 +43,7 @@ def test_bad_data_is_refused(inputs, labels, words):
 
 def test_fingerprint_follows_content():
     base = Samples((images(),), np.arange(6))
-    assert base.fingerprint() == Samples((np.asfortranarray(images()),), np.arange(6)).fingerprint()
+    assert base.fingerprint == Samples((np.asfortranarray(images()),), np.arange(6)).fingerprint
     changed = images()
     changed[5, 0, 1, 1] += 1
     others = [
@@ -53,4 +53,4 @@ def test_fingerprint_follows_content():
         Samples((images().reshape(6, 2, 2, 1),), np.arange(6)),
         Samples((images(), np.arange(6))),
     ]
-    assert len({s.fingerprint() for s in [base, *others]}) == 6
+    assert len({s.fingerprint for s in [base, *others]}) == 6

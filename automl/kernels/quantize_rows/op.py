@@ -46,12 +46,7 @@ def _quantize_rows(
 
 @_quantize_rows.register_fake
 def _fake(
-    x: torch.Tensor,
-    fmt: str,
-    granularity: str,
-    scale: torch.Tensor | None,
-    implementation: str,
-    zero: int = 0,
+    x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, *_: object
 ) -> tuple[torch.Tensor, torch.Tensor]:
     codes = x.new_empty(x.shape, dtype=torch.int8 if fmt == "int8" else torch.float8_e4m3fn)
     shape = scale.shape if scale is not None else x.shape[:-1] if granularity == "row" else ()

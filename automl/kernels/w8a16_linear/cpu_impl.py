@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from automl.kernels.weight_only.cpu_impl import product
-from automl.kernels.weight_only.weight import Weight
-
-if TYPE_CHECKING:
-    import torch
+from automl.kernels.weight_only.weight import run_of
 
 __all__ = ["run"]
 
-
-def run(
-    x: torch.Tensor,
-    codes: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor | None,
-    table: torch.Tensor | None,
-    group: int,
-    bias: torch.Tensor | None,
-    residual: torch.Tensor | None,
-    activation: str,
-) -> torch.Tensor:
-    """Return (m, n) of the type of ``x``; packs on every call, so modules pack once instead."""
-    return product(x, Weight(8, codes, scale, zero, table, group, x.shape[1]), bias, residual, activation)
+#: (m, n) of the type of ``x``; packs on every call, so modules pack once instead.
+run = run_of(8, product)

@@ -14,9 +14,10 @@ from automl.kernels.checks import need_dtype
 from automl.kernels.checks import need_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Sequence
 
-__all__ = ["Weight", "need_weight"]
+__all__ = ["Weight", "need_weight", "run_of"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,31 @@ class Weight:
     table: torch.Tensor | None
     group: int
     inner: int
+
+
+def run_of(bits: int, product: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return the ``run`` of an implementation: ``product`` on the tensors of a weight of ``bits`` bits.
+
+    Args:
+        bits: 4 or 8.
+        product: (x, weight, bias, residual, activation) -> (m, n).
+    """
+
+    def run(
+        x: torch.Tensor,
+        codes: torch.Tensor,
+        scale: torch.Tensor,
+        zero: torch.Tensor | None,
+        table: torch.Tensor | None,
+        group: int,
+        bias: torch.Tensor | None,
+        residual: torch.Tensor | None,
+        activation: str,
+    ) -> torch.Tensor:
+        weight = Weight(bits, codes, scale, zero, table, group, x.shape[1])
+        return product(x, weight, bias, residual, activation)
+
+    return run
 
 
 def need_weight(kernel: str, x: torch.Tensor, weight: Weight) -> None:

@@ -99,18 +99,7 @@ def _registered(name: str) -> Callable[..., torch.Tensor]:
         return y.to(x.dtype)
 
     @operator.register_fake
-    def _fake(
-        x: torch.Tensor,
-        codes: torch.Tensor,
-        scale: torch.Tensor,
-        zero: torch.Tensor | None,
-        table: torch.Tensor | None,
-        group: int,
-        bias: torch.Tensor | None,
-        residual: torch.Tensor | None,
-        activation: str,
-        implementation: str,
-    ) -> torch.Tensor:
+    def _fake(x: torch.Tensor, codes: torch.Tensor, *_: object) -> torch.Tensor:
         return x.new_empty((x.shape[0], codes.shape[0]))
 
     return operator
