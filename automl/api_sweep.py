@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-from automl.api import SearchResult
 from automl.api import open_run
 from automl.api import run_config
 from automl.core.errors import ConfigError
@@ -33,6 +32,7 @@ from automl.sweep_config import read_sweep
 if TYPE_CHECKING:
     import pandas as pd
 
+    from automl.api_result import SearchResult
     from automl.artifact.sweep_data import CellRow
     from automl.artifact.sweep_data import SweepReport
     from automl.config import SearchConfig

@@ -59,6 +59,6 @@ def executors(incomplete: str) -> list[str]:
 
 def formats(incomplete: str) -> list[str]:
     """Return the export formats that begin like this."""
-    from automl.api import EXPORT_FORMATS
+    from automl.api_result import EXPORT_FORMATS
 
     return _starting(EXPORT_FORMATS, incomplete)

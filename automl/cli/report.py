@@ -21,7 +21,7 @@ def report(
 
     Example: [bold]automl report runs/efficientnet_lite0-1[/]
     """
-    from automl.api import report_run
+    from automl.api_result import report_run
     from automl.api_sweep import open_sweep
     from automl.stages.sweep import is_sweep
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from automl.api import SearchResult
+    from automl.api_result import SearchResult
     from automl.config import SearchConfig
     from automl.core.candidate import Candidate
     from automl.stages.events import Progressed

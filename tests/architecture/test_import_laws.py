@@ -99,6 +99,7 @@ LAWS: dict[str, Law] = {
         ("core", "config"), ("torch", "ray", "optuna", "automl.api", "automl.engine", *_HEAVY_UI)
     ),
     "api.py": Law(("*",), _HEAVY_UI),
+    "api_result.py": Law(("*",), _HEAVY_UI),
     "api_sweep.py": Law(("*",), _HEAVY_UI),
     "__init__.py": Law(("api", "api_sweep", "config", "core"), _HEAVY_UI),
     "cli": Law(("*",), ("click",)),

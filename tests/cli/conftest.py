@@ -30,3 +30,15 @@ def infeasible_folder(digits_run, tmp_path):
 def copied_run(digits_run, tmp_path):
     """A copy of the finished run that a test may change or damage."""
     return shutil.copytree(digits_run.folder, tmp_path / digits_run.folder.name)
+
+
+@pytest.fixture
+def search(shell, tmp_path):
+    """Runs a search of a tiny model with its tables and run folder in the test's own place."""
+
+    def run(*arguments: object, model: str = "tests.cli.bad_models:small"):
+        places = ("--run", tmp_path / "run", "--cache", tmp_path / "cache")
+        few = ("--calibration", 4, "--evaluation", 4, "--trials", 3, "--effort", "quick")
+        return shell("search", model, *few, *places, *arguments)
+
+    return run
