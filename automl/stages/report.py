@@ -25,6 +25,8 @@ from automl.evaluators.latency_plain import PlainSum
 from automl.evaluators.size import site_size
 from automl.searchspaces.builders.precision import assignment_of
 from automl.stages.folder import no_answer
+from automl.stages.sittings import at_speed
+from automl.stages.sittings import speed_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,18 +56,26 @@ def _label(bench: Workbench, candidate: Candidate) -> str:
 
 
 def _trials(bench: Workbench, outcome: SearchOutcome, answer: Answer) -> list[ReportTrial]:
-    """Return the ledger's trials; what was confirmed shows its confirmed numbers."""
+    """Return the ledger's trials; what was confirmed shows its confirmed numbers.
+
+    Latencies of the others are those of the search at the speed that the machine had in confirmation, so that
+    they compare with the confirmed ones and with the budgets.
+    """
     confirmed: dict[str, Member] = {
         m.candidate.digest: m for m in (*answer.nearest, *answer.front, answer.trial0)
     }
     on_front = {m.candidate.digest for m in answer.front}
     latest = {trial.number for trial in latest_complete(outcome.trials)}
+    change = speed_change(outcome.trials, answer.trial0.measurement)
     rows = []
     for trial in outcome.trials:
         # of a candidate measured on a subset first and then on all, one row is the confirmed one
         member = confirmed.get(trial.candidate.digest) if trial.number in latest else None
-        measurement = member.measurement if member is not None else trial.measurement
-        metrics = dict(measurement) if measurement is not None else {}
+        metrics = at_speed(trial.measurement or {}, change)
+        if member is not None:
+            # The prediction is of the search's sitting, and everything else was measured again.
+            predicted_then = {k: v for k, v in metrics.items() if k == "predicted_latency_ms"}
+            metrics = {**dict(member.measurement), **predicted_then}
         predicted = metrics.pop("predicted_latency_ms", None)
         rows.append(
             ReportTrial(

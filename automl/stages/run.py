@@ -45,17 +45,16 @@ from automl.stages.problem import objectives_of
 from automl.stages.problem import uniform_candidates
 from automl.stages.reach import out_of_reach
 from automl.stages.report import write_run_report
+from automl.stages.sittings import drift_notes
 from automl.strategies.table import make_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Sequence
     from pathlib import Path
 
     from automl.config import SearchConfig
     from automl.core.objective import Objective
     from automl.core.outcome import SearchOutcome
-    from automl.core.trial import Trial
     from automl.stages.confirm import Confirmation
     from automl.stages.events import Listener
     from automl.stages.prepare import Workbench
@@ -69,9 +68,6 @@ CONFIRM_SHARE = 0.25
 #: An option is measured uniformly as a reference when at least this share of the sites offers it; one that
 #: a single layer takes is nearly the float model and would cost a trial of the search.
 REFERENCE_SHARE = 0.5
-
-#: Change of the untouched model's latency between search and confirmation that is worth a note.
-DRIFT = 1.2
 
 NOMINAL_FILE = "nominal_ms.json"
 
@@ -251,7 +247,7 @@ def _answer(
             if values:
                 reachable[budget.metric] = (min(values), max(values))
     notes = [*estimate_notes(bench), *bench.data.notes, *outcome.notes]
-    notes += drift_notes(outcome.trials, confirmed.trial0)
+    notes += drift_notes(outcome.trials, confirmed.trial0.measurement)
     notes += [f"not confirmed: {text}" for text in confirmed.failed]
     notes += [f"latency model: {text}" for text in prices.failed]
     if outcome.error is not None:
@@ -278,20 +274,6 @@ def _answer(
         stopped_by=stopped,
         notes=tuple(notes),
     )
-
-
-def drift_notes(trials: Sequence[Trial], trial0: Member) -> list[str]:
-    """Return the sentence for a machine that ran at another speed in confirmation than in the search."""
-    before = next((t.measurement for t in trials if t.number == 0), None)
-    if before is None or "latency_ms" not in before or "latency_ms" not in trial0.measurement:
-        return []
-    search_ms, confirm_ms = before["latency_ms"].value, trial0.measurement["latency_ms"].value
-    if 1 / DRIFT <= confirm_ms / search_ms <= DRIFT:
-        return []
-    return [
-        f"the untouched model took {search_ms:.3g} ms in the search and {confirm_ms:.3g} ms in confirmation: "
-        "compare milliseconds within one of them only; ratios to it hold; a quiet machine gives both alike"
-    ]
 
 
 def _estimate(bench: Workbench) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from automl.core.errors import LedgerError
+from automl.ledger import read_ledger
 from automl.stages.report import rewrite_report
 
 
@@ -25,6 +26,18 @@ def test_the_page_carries_every_trial_and_the_confirmed_front(digits_run):
     assert sum(t["pick"] for t in data["trials"]) == 1
     assert data["sensitivity"]["options"]
     assert {name for name, _ in data["phases"]} == {"prepare", "price", "search", "confirm"}
+
+
+def test_the_search_is_drawn_at_the_speed_of_the_confirmation(digits_run):
+    data = embedded(digits_run.folder / "report.html")
+    ledger = read_ledger(digits_run.folder / "ledger.journal", study_name=digits_run.folder.name)
+    recorded = {t.number: t.measurement["latency_ms"].value for t in ledger.trials if t.measurement}
+    base = digits_run.answer.trial0.measurement["latency_ms"].value
+    drawn = {t["number"]: t["metrics"]["latency_ms"]["value"] for t in data["trials"] if not t["failure"]}
+    searched = [t["number"] for t in data["trials"] if t["fidelity"] != "confirmed" and not t["failure"]]
+    assert searched
+    for number in searched:
+        assert drawn[number] / base == pytest.approx(recorded[number] / recorded[0])
 
 
 def test_every_front_member_shows_its_options_and_the_price_of_the_runner_up(digits_run):

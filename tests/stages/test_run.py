@@ -4,16 +4,9 @@ import json
 import shutil
 
 from automl.api import resume_run
-from automl.core.candidate import Candidate
-from automl.core.measurement import Measurement
-from automl.core.measurement import Metric
-from automl.core.trial import Trial
-from automl.core.trial import TrialState
 from automl.evaluators.roofline import Roofline
 from automl.ledger import read_ledger
 from automl.searchspaces.trace import trace_model
-from automl.stages.answer import Member
-from automl.stages.run import drift_notes
 from automl.targets.devices import DEVICES
 from tests.digits import build
 
@@ -92,14 +85,3 @@ def test_an_estimated_run_resumes_to_the_same_answer(estimated_run, tmp_path):
 def _untraced():
     module, example = build()
     return module, (example,)
-
-
-def test_a_machine_that_changed_its_speed_before_confirmation_is_named():
-    def measured(ms):
-        return Measurement({"latency_ms": Metric(ms, "ms")})
-
-    candidate = Candidate.of({"d": 0})
-    trials = [Trial(0, candidate, TrialState.COMPLETE, measurement=measured(3.0))]
-    assert drift_notes(trials, Member("0", candidate, measured(3.3), {}, "")) == []
-    (note,) = drift_notes(trials, Member("0", candidate, measured(6.0), {}, ""))
-    assert "3 ms in the search and 6 ms in confirmation" in note

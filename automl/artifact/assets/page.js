@@ -28,7 +28,7 @@
     slots.front.replaceChildren(
       el("div", { class: "head" }, el("h2", { text: data.estimate ? "Front with estimated latency" : "Measured front" }), el("div", { class: "controls" },
         chooser("across", "x", metricOptions), chooser("up", "y", metricOptions), chooser("view", "view", [["all", "all trials"], ["front", "front"]]))),
-      el("p", { class: "hint", text: (data.estimate ? `Latency is estimated by a roofline of ${data.estimate}, not measured; everything else was measured.` : "Every point was measured on the serving runtime.") + " Hover for figures, click a front member for its precision map." }),
+      el("p", { class: "hint", text: (data.estimate ? `Latency is estimated by a roofline of ${data.estimate}, not measured; everything else was measured.` : "Every point was measured on the serving runtime; the search is drawn at the speed that the machine had in confirmation.") + " Hover for figures, click a front member for its precision map." }),
       plot, frontLegend(data));
     slots.selected.replaceChildren(
       trial.failure === null ? selectedPanel(data, trial) : el("section", { class: "card", id: "selected" }, el("h2", { text: `Trial ${trial.number} failed` }), el("p", { text: trial.failure })),
