@@ -91,7 +91,19 @@ def poisoned(shape, dtype: torch.dtype) -> torch.Tensor:
 
 def fenced(x: torch.Tensor) -> torch.Tensor:
     """Return contiguous values between two poisoned strips, so that a lost mask reads poison."""
-    flat = poisoned((x.numel() + 2 * GUARD,), x.dtype)
+    return _between(poisoned((x.numel() + 2 * GUARD,), x.dtype), x)
+
+
+def fenced_places(x: torch.Tensor) -> torch.Tensor:
+    """Return places of blocks between two strips of 0, the first place.
+
+    What lies past the end of such a list is an address to who reads it; anything else than a place that is
+    there would end the process instead of giving a wrong result.
+    """
+    return _between(torch.zeros((x.numel() + 2 * GUARD,), dtype=x.dtype), x)
+
+
+def _between(flat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     inner = flat[GUARD : GUARD + x.numel()].view(x.shape)
     inner.copy_(x)
     return inner

@@ -13,6 +13,7 @@ import pytest
 from automl.kernels import table
 from automl.kernels.cases import mismatch
 from tests.kernels.support import fenced
+from tests.kernels.support import fenced_places
 from tests.kernels.support import guarded_outputs
 
 _MUTATIONS = {
@@ -116,14 +117,20 @@ def mutant(tmp_path, monkeypatch):
         importlib.reload(sys.modules[own])
 
 
+def _fence(name: str, value: object) -> object:
+    """Return an operand whose surroundings a fault can read without ending the process."""
+    if name in {"x", "w", "codes", "blocks"}:
+        return fenced(value)
+    return fenced_places(value) if name in {"columns", "starts"} else value
+
+
 def _failure(kernel: str, run) -> str | None:
     """Return the first of the awkward cases that the implementation fails, or None."""
     reference = table.implementation(kernel, "reference")
     for case in table.cases(kernel)[:28]:
         if table.refusal(kernel, "triton", case.arguments) is not None:
             continue
-        tensors = {n: fenced(v) for n, v in case.arguments.items() if n in {"x", "w", "codes"}}
-        arguments = {**case.arguments, **tensors}
+        arguments = {name: _fence(name, value) for name, value in case.arguments.items()}
         try:
             # What a fault reads may be any number; that it overflows is no finding.
             with guarded_outputs(), warnings.catch_warnings():
