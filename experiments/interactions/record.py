@@ -11,7 +11,7 @@ candidates are measured twice more, for the error of repetition, into ``MODEL_ag
 The machine does other work during the hours this takes, so candidates are timed by the processor's time (see
 ``processor_time.py``). What needs a quiet machine is short and apart: ``--prices`` stops when the prices are
 measured, by the wall clock; ``--check N`` measures N recorded candidates by both clocks into
-``MODEL_clock.csv``.
+``MODEL_clock.csv``. ``--anew N`` replaces the first N rows, for when the evaluator has changed since.
 """
 
 from __future__ import annotations
@@ -134,6 +134,17 @@ class Recorder:
         append_row(file or self._file, row)
         return row
 
+    def anew(self, count: int) -> None:
+        """Measure the first rows again and put what is found in their place, all at once at the end."""
+        rows = read_rows(self._file)
+        fresh = self._file.with_suffix(".fresh")
+        fresh.unlink(missing_ok=True)
+        for row in rows[:count]:
+            self.measure(row.kind, codes_of([row.code])[0], fresh)
+        for row in rows[count:]:
+            append_row(fresh, row)
+        fresh.replace(self._file)
+
     def again(self, count: int) -> None:
         """Measure some of the earlier rows twice more; those of this count are measured once only."""
         other = self._file.with_name(f"{self._file.stem}_again.csv")
@@ -176,7 +187,9 @@ def record(name: str, options: argparse.Namespace) -> None:
         facts["uniform"] = [digits(code) for code in uniform]
         machine = provenance(bench.target, argparse.Namespace(model=name, count=options.count))
         write_head(file.with_suffix(".json"), problem, {**facts, **machine})
-    if options.check:
+    if options.anew:
+        Recorder(timed, file).anew(options.anew)
+    elif options.check:
         check_clocks(evaluator, timed, file, options.check)
     elif not options.prices:
         extend(name, Recorder(timed, file), Plan(problem, uniform, read_rows(file)), uniform, options.count)
@@ -218,6 +231,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="keeps tables and intermediate files")
     parser.add_argument("--prices", action="store_true", help="measure the prices and stop")
     parser.add_argument("--check", type=int, default=0, help="measure this many rows by both clocks and stop")
+    parser.add_argument("--anew", type=int, default=0, help="measure the first rows again and stop")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the table")
     options = parser.parse_args()
     os.environ["LOW_BIT_SHARED"] = str(options.shared.resolve())
