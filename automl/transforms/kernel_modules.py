@@ -12,6 +12,7 @@ import torch
 
 from automl.core.errors import KernelError
 from automl.kernels.quantize_rows.cpu_impl import static_codes
+from automl.kernels.quantize_rows.cpu_impl import static_entry
 from automl.kernels.quantize_rows.op import quantize_rows
 from automl.kernels.w4a8_linear.op import w4a8_linear
 from automl.kernels.w4a16_linear.op import w4a16_linear
@@ -75,8 +76,7 @@ class InputCodes(torch.nn.Module):
         """What to call in place of the layer; with few numbers its look-ups cost most."""
         if not _on_cpu(self.step, self.preference):
             return self.forward
-        step, zero = self.step, self.zero
-        return lambda x: static_codes(x, step, zero)
+        return static_entry(self.step, self.zero)
 
 
 class W8A8Linear(torch.nn.Module):

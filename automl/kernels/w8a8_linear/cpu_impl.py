@@ -1,4 +1,8 @@
-"""``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be."""
+"""``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be.
+
+With a step per row, and where the step is measured in the call, C++ makes the codes before and scales the
+rows after, a call each; without a compiler torch's operators do, a dozen of them.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,12 @@ import torch
 from automl.kernels.checks import need_steps
 from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
+from automl.kernels.w8a8_linear.native_impl import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from automl.kernels.w8a8_linear.native_impl import Surroundings
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -32,6 +39,7 @@ class PackedW8A8:
         activation: fused activation.
         out_dtype: type of the result.
         out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
+        around: what the native kernels do before and after the product, None where torch's operators do it.
     """
 
     weight: torch.Tensor
@@ -41,6 +49,7 @@ class PackedW8A8:
     activation: str
     out_dtype: torch.dtype
     out_codes: tuple[float, int] = (1.0, 0)
+    around: Surroundings | None = None
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
         """Return the product of codes that share one scale: a single oneDNN call.
@@ -67,9 +76,13 @@ class PackedW8A8:
 
     def dynamic(self, x: torch.Tensor, granularity: str = "row") -> torch.Tensor:
         """Return the product of floats (m, k), whose step is measured per ``row`` or per ``tensor``."""
+        if self.around is None:
+            if granularity == "tensor":
+                return self.static(*tensor_codes(x, kept=True))
+            return self.rows(*row_codes(x, kept=True))
         if granularity == "tensor":
-            return self.static(*tensor_codes(x, kept=True))
-        return self.rows(*row_codes(x, kept=True))
+            return self.static(*self.around.quantizer.tensor(x, kept=True))
+        return self.rows(*self.around.quantizer.rows(x, kept=True))
 
     def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
@@ -131,12 +144,28 @@ class PackedW8A8:
             _NO_ARGUMENTS,
             "",
         )
+        if self.around is not None:
+            return self._finished(self.around, y, x_scale, residual)
         by_row = x_scale if x_scale.dim() == 2 else x_scale.unsqueeze(-1)
         y = y.mul_(by_row) if self.bias is None else torch.addcmul(self.bias, y, by_row, out=y)
         if residual is not None:
             y += residual
         y = _activate_(y, self.activation)
         return y if self.out_dtype == torch.float32 else y.to(self.out_dtype)
+
+    def _finished(
+        self, around: Surroundings, y: torch.Tensor, x_scale: torch.Tensor, residual: torch.Tensor | None
+    ) -> torch.Tensor:
+        torch_activates = self.activation in ("gelu", "silu")
+        y = around.finish(
+            y,
+            x_scale.contiguous(),
+            self.bias,
+            None if residual is None else residual.float().contiguous(),
+            relu=self.activation == "relu",
+            out_dtype=torch.float32 if torch_activates else self.out_dtype,
+        )
+        return _activate_(y, self.activation).to(self.out_dtype) if torch_activates else y
 
 
 _POINTWISE = torch.ops.onednn.qlinear_pointwise.default
@@ -182,6 +211,7 @@ def pack(
         activation,
         out_dtype,
         out_codes,
+        surroundings(),
     )
 
 
