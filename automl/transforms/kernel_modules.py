@@ -95,6 +95,7 @@ class W8A8Linear(torch.nn.Module):
         activation: fused, one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float type of the result; that of a float input, and float32 of codes, when None.
         out_codes: (step, zero) of the result when it is handed on as int8 codes.
+        rows: rows of most calls, which decide how the weight is packed on a CPU; None when unknown.
         preference: see ``automl.kernels.dispatch``.
 
     Raises:
@@ -117,6 +118,7 @@ class W8A8Linear(torch.nn.Module):
         activation: str = "none",
         out_dtype: torch.dtype | None = None,
         out_codes: tuple[float, int] | None = None,
+        rows: int | None = None,
         preference: str = "auto",
     ) -> None:
         super().__init__()
@@ -144,6 +146,7 @@ class W8A8Linear(torch.nn.Module):
                 activation=activation,
                 out_dtype=made if self._handed_on is None else torch.int8,
                 out_codes=self._handed_on or (1.0, 0),
+                rows=rows,
             )
             if on_cpu
             else None

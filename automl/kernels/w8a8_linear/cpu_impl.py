@@ -1,7 +1,8 @@
 """``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be.
 
 With a step per row, and where the step is measured in the call, C++ makes the codes before and scales the
-rows after, a call each; without a compiler torch's operators do, a dozen of them.
+rows after, a call each; without a compiler torch's operators do, a dozen of them. Products of few rows are
+C++ as a whole.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import torch
 from automl.kernels.checks import need_steps
 from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
+from automl.kernels.w8a8_linear.few_rows import few_rows
 from automl.kernels.w8a8_linear.native_impl import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from automl.kernels.w8a8_linear.few_rows import FewRows
     from automl.kernels.w8a8_linear.native_impl import Surroundings
 
 __all__ = ["PackedW8A8", "pack", "run"]
@@ -29,10 +32,10 @@ _NO_ARGUMENTS: list[float | None] = []
 
 @dataclass(frozen=True)
 class PackedW8A8:
-    """A weight in oneDNN's blocked layout; packing costs milliseconds, so it is done once.
+    """A weight in a blocked layout; packing costs milliseconds, so it is done once.
 
     Args:
-        weight: packed codes.
+        weight: codes in oneDNN's layout; empty beside ``few``.
         scale: (n,) float32.
         zero: (n,) int32 zeros.
         bias: (n,) float32, or None.
@@ -40,6 +43,7 @@ class PackedW8A8:
         out_dtype: type of the result.
         out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
         around: what the native kernels do before and after the product, None where torch's operators do it.
+        few: the native product, which then serves every call; None where oneDNN's does.
     """
 
     weight: torch.Tensor
@@ -50,14 +54,17 @@ class PackedW8A8:
     out_dtype: torch.dtype
     out_codes: tuple[float, int] = (1.0, 0)
     around: Surroundings | None = None
+    few: FewRows | None = None
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
-        """Return the product of codes that share one scale: a single oneDNN call.
+        """Return the product of codes that share one scale: a single call.
 
         Args:
             x: (m, k) int8.
             x_scale: step of the codes.
         """
+        if self.few is not None:
+            return self.few(x, x_scale)
         y: torch.Tensor = _POINTWISE(
             x,
             x_scale,
@@ -86,6 +93,8 @@ class PackedW8A8:
 
     def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
+        if self.few is not None:
+            return self.few.product(x_scale)
         rest = (self.weight, self.scale, self.zero, self.bias, *self.out_codes, self.out_dtype)
         post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
 
@@ -97,6 +106,8 @@ class PackedW8A8:
 
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
+        if self.few is not None:
+            return self.few(x, x_scale, residual)
         y: torch.Tensor = _BINARY(
             x,
             x_scale,
@@ -129,6 +140,8 @@ class PackedW8A8:
             x_scale: (m,) or (m, 1) float32.
             residual: (m, n), any float type.
         """
+        if self.few is not None:
+            return self.few(x, x_scale, residual)
         y: torch.Tensor = _POINTWISE(
             x,
             1.0,
@@ -188,6 +201,7 @@ def pack(
     activation: str = "none",
     out_dtype: torch.dtype = torch.float32,
     out_codes: tuple[float, int] = (1.0, 0),
+    rows: int | None = None,
 ) -> PackedW8A8:
     """Return the weight ready for any number of products.
 
@@ -198,20 +212,24 @@ def pack(
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float32, float16, bfloat16, or int8 for a result that the next layer reads as codes.
         out_codes: (step, zero) of an int8 result.
+        rows: of most calls, None when unknown; any number is served, others are only slower.
 
     Raises:
         KernelError: a scale is not positive and finite.
     """
     need_steps("w8a8_linear", "w_scale", w_scale)
+    scale, bias = w_scale.float().contiguous(), None if bias is None else bias.float().contiguous()
+    few = few_rows(w, scale, bias, activation=activation, out_dtype=out_dtype, out_codes=out_codes, rows=rows)
     return PackedW8A8(
-        torch.ops.onednn.qlinear_prepack(w.contiguous(), None),
-        w_scale.float().contiguous(),
+        torch.ops.onednn.qlinear_prepack(w.contiguous(), None) if few is None else w.new_empty(0),
+        scale,
         torch.zeros(w.shape[0], dtype=torch.int32),
-        None if bias is None else bias.float().contiguous(),
+        bias,
         activation,
         out_dtype,
         out_codes,
         surroundings(),
+        few,
     )
 
 
@@ -228,7 +246,7 @@ def run(
     """Return (m, n) of ``out_dtype``; packs the weight every time, so modules call ``pack`` once instead."""
     if x.shape[0] == 0:
         return torch.empty((0, w.shape[0]), dtype=out_dtype)
-    packed = pack(w, w_scale, bias, activation=activation, out_dtype=out_dtype)
+    packed = pack(w, w_scale, bias, activation=activation, out_dtype=out_dtype, rows=x.shape[0])
     x = x.contiguous()
     if x_scale.dim():
         return packed.rows(x, x_scale, residual)
