@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,9 @@ def test_the_sources_are_shipped_and_the_cache_is_below_home(monkeypatch):
     assert (SOURCES / "ways.cpp").is_file()
     monkeypatch.setattr(Path, "home", lambda: Path("/somewhere"))
     assert default_folder() == Path("/somewhere/.cache/automl/native")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_the_shipped_sources_compile_where_there_is_a_compiler(tmp_path):
+    # Everything else about them is skipped or served by torch when they do not.
+    assert build(find_toolchain(), tmp_path / "cache").is_file()

@@ -11,8 +11,8 @@
 #include <unistd.h>
 #endif
 
-namespace automl {
-namespace {
+// All sources are one unit of translation, so what is named here is named inside of this.
+namespace automl::few {
 
 constexpr int kInt8 = 3;
 constexpr int64_t kBlock = 16, kStretch = 64;
@@ -200,7 +200,7 @@ void blocks_tiles(const Plan& p, const Call& c, int64_t row, int rows, int64_t f
 }
 #endif
 
-void few_rows(const Plan& p, const Call& c, int64_t first, int64_t last) {
+void blocks(const Plan& p, const Call& c, int64_t first, int64_t last) {
 #if AUTOML_TILES
   if (take_vectors && p.tiles && tiles_granted()) {
     for (int64_t row = 0; row < c.rows; row += kBlock)
@@ -219,24 +219,23 @@ void few_rows(const Plan& p, const Call& c, int64_t first, int64_t last) {
   }
 }
 
-}  // namespace
-}  // namespace automl
+}  // namespace automl::few
 
 // out = activation(x * weight * steps * scale + bias + residual), as `plan` says; x (rows, inner) of int8.
 //   steps (rows) float32, or null for `step`; residual (rows, columns) float32, or null
 extern "C" void automl_few_rows(const void* plan, const int8_t* x, int64_t rows, float step, const float* steps,
                                 const float* residual, void* out, int threads) {
-  using namespace automl;
+  using namespace automl::few;
   const Plan& p = *static_cast<const Plan*>(plan);
   const Call c{x, steps, residual, out, step, rows};
   if (!rows) return;
-  deal((p.columns + kBlock - 1) / kBlock, threads, [&](int64_t first, int64_t last) { few_rows(p, c, first, last); });
+  automl::deal((p.columns + kBlock - 1) / kBlock, threads, [&](int64_t first, int64_t last) { blocks(p, c, first, last); });
 }
 
 // Which form serves: 2 tiles, 1 dot products of bytes, 0 plain loops.
 extern "C" int automl_few_rows_form() {
 #if AUTOML_TILES
-  if (automl::tiles_granted()) return 2;
+  if (automl::few::tiles_granted()) return 2;
 #endif
 #if AUTOML_DOTS
   return 1;
