@@ -13,6 +13,7 @@ from automl.kernels.w4a8_linear.cpu_impl import pack as pack_w4a8
 from automl.kernels.w4a8_linear.scales_math import pack_signed
 from automl.kernels.w8a8_linear.cpu_impl import pack as pack_w8a8
 from automl.kernels.weight_only.cpu_impl import pack as pack_weight
+from automl.kernels.weight_only.formats_math import nf4
 from automl.kernels.weight_only.formats_math import pack_nibbles
 from automl.kernels.weight_only.weight import Weight
 
@@ -54,7 +55,7 @@ def contenders(shape: tuple[int, int, int], seed: int = 0) -> dict[str, Callable
 
 def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     codes, w_scale = quantize_rows(w, "int8", "row", None)
-    packed = pack_w8a8(codes, w_scale, None)
+    packed = pack_w8a8(codes, w_scale, None, by_row=True)
     x_codes, x_scale = quantize_rows(x, "int8", "tensor", None)
     step = float(x_scale)
     nibbles = pack_signed((w / w.abs().amax(dim=1, keepdim=True) * 7).round())
@@ -85,7 +86,10 @@ def _weight_only(x: torch.Tensor, g: torch.Generator, n: int) -> dict[str, Calla
     eight = torch.randint(-127, 128, (n, k), generator=g).to(torch.int8)
     weight8 = Weight(8, eight, torch.rand(n, 1, generator=g).div_(64), None, None, k, k)
     w8 = pack_weight(weight8, rows=m)
+    levels = Weight(4, pack_nibbles(four), scale, None, nf4(), _GROUP, k)
+    w4_table = pack_weight(levels, rows=m)
     calls["w4a16 g64"] = lambda: w4(x)
+    calls["w4a16 nf4"] = lambda: w4_table(x)
     calls["w8a16"] = lambda: w8(x)
     with using("off"):
         bare4, bare8 = pack_weight(weight4, rows=m), pack_weight(weight8, rows=m)

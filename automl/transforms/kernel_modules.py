@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from automl.core.errors import KernelError
+from automl.kernels.checks import FLOATS
 from automl.kernels.quantize_rows.cpu_impl import static_codes
 from automl.kernels.quantize_rows.cpu_impl import static_entry
 from automl.kernels.quantize_rows.op import quantize_rows
@@ -147,6 +148,7 @@ class W8A8Linear(torch.nn.Module):
                 out_dtype=made if self._handed_on is None else torch.int8,
                 out_codes=self._handed_on or (1.0, 0),
                 rows=rows,
+                by_row=x_scale is None and granularity == "row",
             )
             if on_cpu
             else None
@@ -168,6 +170,10 @@ class W8A8Linear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., n) of (..., k) numbers or int8 codes."""
         flat = x.reshape(-1, x.shape[-1])
+        out = self.out_dtype or (torch.float32 if x.dtype == torch.int8 else x.dtype)
+        if self._measures(flat):
+            y = self._requantized(self._packed.dynamic(flat, self.granularity).to(out))  # type: ignore[union-attr]
+            return y.reshape(*x.shape[:-1], y.shape[-1])
         if flat.dtype == torch.int8 and self.x_scale is not None:
             codes, step = flat, torch.full((), self.x_scale, device=x.device)
         elif self.x_scale is None:
@@ -177,9 +183,13 @@ class W8A8Linear(torch.nn.Module):
             codes, _ = quantize_rows(
                 flat, granularity="tensor", scale=step, zero=self.x_zero, preference=self.preference
             )
-        out = self.out_dtype or (torch.float32 if x.dtype == torch.int8 else x.dtype)
         y = self._product(codes, step, out)
         return y.reshape(*x.shape[:-1], y.shape[-1])
+
+    def _measures(self, flat: torch.Tensor) -> bool:
+        """Return whether a packed weight takes the numbers as they are; what is traced keeps to operators."""
+        known = self._packed is not None and self.x_scale is None and flat.dtype in FLOATS
+        return known and flat.numel() > 0 and not torch.compiler.is_compiling()
 
     @property
     def entry(self) -> Callable[[torch.Tensor], torch.Tensor]:

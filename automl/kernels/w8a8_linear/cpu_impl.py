@@ -17,12 +17,14 @@ from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
 from automl.kernels.w8a8_linear.few_rows import few_rows
 from automl.kernels.w8a8_linear.native_impl import surroundings
+from automl.kernels.w8a8_linear.tiles_impl import tile_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from automl.kernels.w8a8_linear.few_rows import FewRows
     from automl.kernels.w8a8_linear.native_impl import Surroundings
+    from automl.kernels.w8a8_linear.tiles_impl import TileWeight
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -44,6 +46,7 @@ class PackedW8A8:
         out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
         around: what the native kernels do before and after the product, None where torch's operators do it.
         few: the native product, which then serves every call; None where oneDNN's does.
+        tiles: the weight once more, as the compiled product by row takes it, or None.
     """
 
     weight: torch.Tensor
@@ -55,6 +58,7 @@ class PackedW8A8:
     out_codes: tuple[float, int] = (1.0, 0)
     around: Surroundings | None = None
     few: FewRows | None = None
+    tiles: TileWeight | None = None
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
         """Return the product of codes that share one scale: a single call.
@@ -89,7 +93,19 @@ class PackedW8A8:
             return self.rows(*row_codes(x, kept=True))
         if granularity == "tensor":
             return self.static(*self.around.quantizer.tensor(x, kept=True))
+        if self.tiles is not None:
+            y = self.tiles(x, self._wide_type)
+            return _activate_(y, self.activation).to(self.out_dtype) if self._torch_activates else y
         return self.rows(*self.around.quantizer.rows(x, kept=True))
+
+    @property
+    def _torch_activates(self) -> bool:
+        return self.activation in ("gelu", "silu")
+
+    @property
+    def _wide_type(self) -> torch.dtype:
+        """Type of what comes before an activation that torch computes."""
+        return torch.float32 if self._torch_activates else self.out_dtype
 
     def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
@@ -169,16 +185,15 @@ class PackedW8A8:
     def _finished(
         self, around: Surroundings, y: torch.Tensor, x_scale: torch.Tensor, residual: torch.Tensor | None
     ) -> torch.Tensor:
-        torch_activates = self.activation in ("gelu", "silu")
         y = around.finish(
             y,
             x_scale.contiguous(),
             self.bias,
             None if residual is None else residual.float().contiguous(),
             relu=self.activation == "relu",
-            out_dtype=torch.float32 if torch_activates else self.out_dtype,
+            out_dtype=self._wide_type,
         )
-        return _activate_(y, self.activation).to(self.out_dtype) if torch_activates else y
+        return _activate_(y, self.activation).to(self.out_dtype) if self._torch_activates else y
 
 
 _POINTWISE = torch.ops.onednn.qlinear_pointwise.default
@@ -202,6 +217,7 @@ def pack(
     out_dtype: torch.dtype = torch.float32,
     out_codes: tuple[float, int] = (1.0, 0),
     rows: int | None = None,
+    by_row: bool = False,
 ) -> PackedW8A8:
     """Return the weight ready for any number of products.
 
@@ -213,23 +229,29 @@ def pack(
         out_dtype: float32, float16, bfloat16, or int8 for a result that the next layer reads as codes.
         out_codes: (step, zero) of an int8 result.
         rows: of most calls, None when unknown; any number is served, others are only slower.
+        by_row: whether ``dynamic`` is to measure steps by row; a processor with tiles then keeps the weight
+            in a second layout, another byte a code, for half the time.
 
     Raises:
         KernelError: a scale is not positive and finite.
     """
     need_steps("w8a8_linear", "w_scale", w_scale)
-    scale, bias = w_scale.float().contiguous(), None if bias is None else bias.float().contiguous()
-    few = few_rows(w, scale, bias, activation=activation, out_dtype=out_dtype, out_codes=out_codes, rows=rows)
+    scale = w_scale.float().contiguous()
+    wide_bias = None if bias is None else bias.detach().float().contiguous()
+    few = few_rows(
+        w, scale, wide_bias, activation=activation, out_dtype=out_dtype, out_codes=out_codes, rows=rows
+    )
     return PackedW8A8(
         torch.ops.onednn.qlinear_prepack(w.contiguous(), None) if few is None else w.new_empty(0),
         scale,
         torch.zeros(w.shape[0], dtype=torch.int32),
-        bias,
+        wide_bias,
         activation,
         out_dtype,
         out_codes,
         surroundings(),
         few,
+        tile_weight(w, scale, wide_bias, relu=activation == "relu") if by_row and few is None else None,
     )
 
 

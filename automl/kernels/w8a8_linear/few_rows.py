@@ -14,6 +14,7 @@ import torch
 
 from automl.kernels.native.library import native
 from automl.kernels.quantize_rows.native_impl import TYPES
+from automl.kernels.w8a8_linear.tiles_impl import tile_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,6 @@ _SIGNATURE = (
     *(ctypes.c_void_p,) * 3,
     ctypes.c_int,
 )
-_BLOCK, _STRETCH = 16, 64
 _INT8 = 3
 _ACTIVATIONS = {"none": 0, "relu": 1, "gelu": 2, "silu": 3}
 
@@ -59,20 +59,13 @@ class _Plan(ctypes.Structure):
     )
 
 
-def _blocks(w: torch.Tensor) -> torch.Tensor:
-    """Return codes (n, k) as (n / 16, k / 4, 16, 4), zeros up to multiples of 16 and 64."""
-    n, k = w.shape
-    wide = torch.nn.functional.pad(w, (0, -k % _STRETCH, 0, -n % _BLOCK))
-    return wide.reshape(-1, _BLOCK, wide.shape[1] // 4, 4).permute(0, 2, 1, 3).contiguous()
-
-
 @dataclass(frozen=True, eq=False)
 class FewRows:
     """A packed weight and what follows its product.
 
     Args:
         kernels: the library.
-        weight: blocks of codes.
+        weight: codes in tiles, see ``tile_codes``.
         scale: (n,) float32.
         shift: (n,) int32, 128 times the sum of each channel's codes.
         bias: (n,) float32, or None.
@@ -189,4 +182,4 @@ def few_rows(
     if rows > FEW_ROWS[int(kernels.function("automl_few_rows_form", (), ctypes.c_int)())]:
         return None
     shift = (w.sum(dim=1, dtype=torch.int64) * 128).int()
-    return FewRows(kernels, _blocks(w), scale, shift, bias, w.shape[1], activation, out_dtype, out_codes)
+    return FewRows(kernels, tile_codes(w), scale, shift, bias, w.shape[1], activation, out_dtype, out_codes)

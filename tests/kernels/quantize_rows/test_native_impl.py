@@ -138,26 +138,26 @@ def test_without_native_kernels_there_is_no_quantizer():
 
 _FAULTS = {
     "a dropped mask of the last numbers": (
-        "quantize.cpp",
+        "quantize.h",
         "const __m512i bits = _mm512_castps_si512(load_lanes<type>(x, i, lanes_below(last - i)));",
         "const __m512i bits = _mm512_castps_si512(load_lanes<type>(x, i, 0xffff));",
     ),
     "a dropped mask of the store": (
-        "quantize.cpp",
+        "quantize.h",
         "_mm_mask_storeu_epi8(codes + i, mask, found);",
         "_mm_mask_storeu_epi8(codes + i, 0xffff, found);",
     ),
     "a reciprocal trusted everywhere": (
-        "quantize.cpp",
+        "quantize.h",
         "__builtin_expect(unsure != 0 || divides, 0)",
         "__builtin_expect(divides, 0)",
     ),
     "a lost zero point": (
-        "quantize.cpp",
+        "quantize.h",
         "_mm512_set1_epi32(zero - kMagicBits)",
         "_mm512_set1_epi32(-kMagicBits)",
     ),
-    "infinity taken for a size": ("quantize.cpp", "most >= kInfinity", "most > kInfinity"),
+    "infinity taken for a size": ("quantize.h", "most >= kInfinity", "most > kInfinity"),
 }
 
 

@@ -139,7 +139,7 @@ def test_what_serves_depends_on_the_rows_and_on_the_switch():
     ("tiles", "before", "after"),
     [
         (True, "rest + r * kStretch, x + r * p.inner + whole", "rest + r * kStretch, x + r * p.inner"),
-        (True, "_tile_dpbssd(1, 2, 5)", "_tile_dpbssd(1, 2, 4)"),
+        (True, "_tile_dpbssd(1, 4, 7)", "_tile_dpbssd(1, 4, 6)"),
         (False, "four ^ 0x80808080u", "four ^ 0x80808000u"),
         (False, "step(i, p.inner - i)", "step(i, 0)"),
         (True, "const __mmask16 mask = lanes_below(p.columns - column);", "const __mmask16 mask = 0x7fff;"),

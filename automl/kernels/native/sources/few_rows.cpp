@@ -3,13 +3,8 @@
 // The weight lies in blocks of 16 channels, a block as [inner / 4][16][4], inner filled with zeros to a multiple
 // of 64: what a tile (AMX) and a dot product of bytes (VNNI) load as it is.
 #include "activations.h"
-#include "codes.h"
-
-#if AUTOML_AVX512 && defined(__AMX_INT8__) && defined(__AMX_TILE__) && defined(__linux__)
-#define AUTOML_TILES 1
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "quantize.h"
+#include "tiles.h"
 
 // All sources are one unit of translation, so what is named here is named inside of this.
 namespace automl::few {
@@ -125,38 +120,6 @@ void block_dots(const Plan& p, const Call& c, int64_t block) {
 #endif
 
 #if AUTOML_TILES
-// The system grants a process the tiles' registers when it asks.
-bool tiles_granted() {
-  constexpr long kAsk = 0x1023, kTileData = 18;
-  static const bool granted = syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
-  return granted;
-}
-
-struct alignas(64) Shapes {
-  uint8_t palette = 1, start = 0, unused[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// Others keep shapes of their own in this thread's registers: they are given back.
-struct Shaped {
-  Shapes before;
-  explicit Shaped(int rows) {
-    _tile_storeconfig(&before);
-    Shapes now;
-    for (int tile = 0; tile < 6; ++tile) now.bytes[tile] = 64, now.rows[tile] = 16;
-    // Tiles 0 and 1 hold sums, 2 codes of the input, 4 and 5 the weight.
-    now.rows[0] = now.rows[1] = now.rows[2] = static_cast<uint8_t>(rows);
-    _tile_loadconfig(&now);
-  }
-  ~Shaped() {
-    if (before.palette)
-      _tile_loadconfig(&before);
-    else
-      _tile_release();
-  }
-};
-
 void finish_tile(const Plan& p, const Call& c, int64_t row, int rows, int64_t column, const int32_t* sums) {
   const __mmask16 mask = lanes_below(p.columns - column);
   for (int r = 0; r < rows; ++r) finish_few(p, c, row + r, column, mask, _mm512_load_si512(sums + r * kBlock));
@@ -165,7 +128,7 @@ void finish_tile(const Plan& p, const Call& c, int64_t row, int rows, int64_t co
 // Blocks [first, last) for at most 16 rows.
 void blocks_tiles(const Plan& p, const Call& c, int64_t row, int rows, int64_t first, int64_t last) {
   const int64_t wide = padded(p.inner), whole = p.inner / kStretch * kStretch;
-  const Shaped shaped(rows);
+  const tiles::Shaped shaped(rows);
   const int8_t* x = c.x + row * p.inner;
   alignas(64) int8_t rest[kBlock * kStretch] = {};
   if (whole < p.inner)
@@ -180,14 +143,14 @@ void blocks_tiles(const Plan& p, const Call& c, int64_t row, int rows, int64_t f
     _tile_zero(1);
     for (int64_t i = 0; i < wide; i += kStretch) {
       if (i < whole)
-        _tile_loadd(2, x + i, p.inner);
+        _tile_loadd(4, x + i, p.inner);
       else
-        _tile_loadd(2, rest, kStretch);
-      _tile_loadd(4, weight + i * kBlock, 64);
-      _tile_dpbssd(0, 2, 4);
+        _tile_loadd(4, rest, kStretch);
+      _tile_loadd(6, weight + i * kBlock, 64);
+      _tile_dpbssd(0, 4, 6);
       if (two) {
-        _tile_loadd(5, next + i * kBlock, 64);
-        _tile_dpbssd(1, 2, 5);
+        _tile_loadd(7, next + i * kBlock, 64);
+        _tile_dpbssd(1, 4, 7);
       }
     }
     _tile_stored(0, sums, 64);
@@ -202,7 +165,7 @@ void blocks_tiles(const Plan& p, const Call& c, int64_t row, int rows, int64_t f
 
 void blocks(const Plan& p, const Call& c, int64_t first, int64_t last) {
 #if AUTOML_TILES
-  if (take_vectors && p.tiles && tiles_granted()) {
+  if (take_vectors && p.tiles && tiles::permitted()) {
     for (int64_t row = 0; row < c.rows; row += kBlock)
       blocks_tiles(p, c, row, static_cast<int>(c.rows - row < kBlock ? c.rows - row : kBlock), first, last);
     return;
@@ -235,7 +198,7 @@ extern "C" void automl_few_rows(const void* plan, const int8_t* x, int64_t rows,
 // Which form serves: 2 tiles, 1 dot products of bytes, 0 plain loops.
 extern "C" int automl_few_rows_form() {
 #if AUTOML_TILES
-  if (automl::few::tiles_granted()) return 2;
+  if (automl::tiles::permitted()) return 2;
 #endif
 #if AUTOML_DOTS
   return 1;
