@@ -11,10 +11,15 @@ import torch
 from automl.kernels import table
 from automl.kernels.cases import run_case
 from automl.kernels.dispatch import obstacle
+from automl.kernels.native.library import WAYS
+from automl.kernels.native.library import native_obstacle
+from automl.kernels.native.library import using
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence
+
+    from automl.kernels.spec import KernelSpec
 
 __all__ = ["CheckRow", "check_kernels"]
 
@@ -30,6 +35,7 @@ class CheckRow:
         failed: of those, the ones beyond their bound.
         refused: cases that it refused, with a reason.
         reason: the first failure, or why nothing ran; empty when all is well.
+        way: of ``automl.kernels.native.library.WAYS``, empty where nothing is compiled from C++.
     """
 
     kernel: str
@@ -38,10 +44,11 @@ class CheckRow:
     failed: int
     refused: int
     reason: str
+    way: str = ""
 
 
 def check_kernels(kernels: Sequence[str] = ()) -> Iterator[CheckRow]:
-    """Yield a row per kernel and implementation other than the reference.
+    """Yield a row per kernel and implementation other than the reference, and way of the native kernels.
 
     Args:
         kernels: names; all when empty.
@@ -55,9 +62,20 @@ def check_kernels(kernels: Sequence[str] = ()) -> Iterator[CheckRow]:
         for which in spec.implementations:
             if which != "reference":
                 device = triton_device if which == "triton" else "cpu"
-                reason = obstacle(spec, which, device)
-                row = CheckRow(name, which, 0, 0, 0, reason or "")
-                yield _check(name, which, device) if reason is None else row
+                for way in WAYS if which == "cpu" and spec.native else ("",):
+                    yield _check_way(spec, which, device, way)
+
+
+def _check_way(spec: KernelSpec, which: str, device: str, way: str) -> CheckRow:
+    reason = obstacle(spec, which, device)
+    if not way:
+        row = CheckRow(spec.name, which, 0, 0, 0, reason or "")
+        return _check(spec.name, which, device) if reason is None else row
+    with using(way):
+        reason = reason or (native_obstacle() if way != "off" else None)
+        if reason is not None:
+            return CheckRow(spec.name, which, 0, 0, 0, reason, way)
+        return replace(_check(spec.name, which, device), way=way)
 
 
 def _moved(value: object, device: str) -> object:

@@ -13,6 +13,7 @@ import torch
 
 from automl.core.errors import KernelError
 from automl.core.errors import unknown_name
+from automl.kernels.native.library import native_obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,8 @@ def choose(
     fast = "cpu" if device == "cpu" else "triton"
     reason = reason_against(fast)
     if reason is None:
-        return Choice(fast, f"tensors are on {device}")
+        served = _native_words() if fast == "cpu" and kernel.native else ""
+        return Choice(fast, f"tensors are on {device}{served}")
     _tell(f"kernel '{kernel.name}' runs as its reference on {device}: {reason}")
     return Choice("reference", reason)
 
@@ -102,6 +104,12 @@ def _triton_obstacle(device: str) -> str | None:
         f"triton needs a CUDA or ROCm device and the tensors are on {device} "
         "(TRITON_INTERPRET=1 runs it on the CPU for correctness alone)"
     )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _native_words() -> str:
+    reason = native_obstacle()
+    return ", compiled kernels serve" if reason is None else f", operators of torch serve ({reason})"
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -21,6 +21,7 @@ class KernelSpec:
         paper: title and arXiv id of the source, empty when it is common knowledge.
         implementations: which of ``IMPLEMENTATIONS`` exist.
         cpu: what the CPU twin runs on, or why nothing pays there.
+        native: what of the CPU twin is compiled from C++ where that is possible, empty when nothing is.
     """
 
     name: str
@@ -29,6 +30,7 @@ class KernelSpec:
     paper: str = ""
     implementations: tuple[str, ...] = IMPLEMENTATIONS
     cpu: str = ""
+    native: str = ""
 
     def __post_init__(self) -> None:
         if "reference" not in self.implementations:

@@ -11,6 +11,7 @@ import torch
 
 from automl.core.errors import EvaluationError
 from automl.core.errors import unknown_name
+from automl.kernels.native.library import native
 from automl.targets.fingerprint import cpu_facts
 from automl.targets.torch_serving import FLOAT_TYPES
 from automl.targets.torch_serving import load_program
@@ -43,8 +44,11 @@ class TorchBackend:
 
     def info(self) -> dict[str, Any]:
         """Return runtime, device and float types; left alone, torch computes in float32."""
+        version = torch.__version__.partition("+")[0]
+        # Times with and without them are not those of one runtime.
+        with_native = "alone" if native() is None else "with kernels in C++"
         return {
-            "runtime": f"torch {torch.__version__.partition('+')[0]}",
+            "runtime": f"torch {version} {with_native}",
             "device": platform.processor() or platform.machine(),
             "float_types": cpu_float_types(),
             "default_float": "f32",

@@ -335,6 +335,7 @@ class _Placer:
             activation=site.activation,
             out_dtype=serving.float_type,
             out_codes=None if handed is None else (handed[0], handed[1] - _MIDDLE),
+            rows=site.rows,
             preference=serving.preference,
         )
 

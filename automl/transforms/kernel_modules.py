@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from automl.core.errors import KernelError
+from automl.kernels.checks import FLOATS
 from automl.kernels.quantize_rows.cpu_impl import static_codes
+from automl.kernels.quantize_rows.cpu_impl import static_entry
 from automl.kernels.quantize_rows.op import quantize_rows
 from automl.kernels.w4a8_linear.op import w4a8_linear
 from automl.kernels.w4a16_linear.op import w4a16_linear
@@ -75,8 +77,7 @@ class InputCodes(torch.nn.Module):
         """What to call in place of the layer; with few numbers its look-ups cost most."""
         if not _on_cpu(self.step, self.preference):
             return self.forward
-        step, zero = self.step, self.zero
-        return lambda x: static_codes(x, step, zero)
+        return static_entry(self.step, self.zero)
 
 
 class W8A8Linear(torch.nn.Module):
@@ -95,6 +96,7 @@ class W8A8Linear(torch.nn.Module):
         activation: fused, one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float type of the result; that of a float input, and float32 of codes, when None.
         out_codes: (step, zero) of the result when it is handed on as int8 codes.
+        rows: rows of most calls, which decide how the weight is packed on a CPU; None when unknown.
         preference: see ``automl.kernels.dispatch``.
 
     Raises:
@@ -117,6 +119,7 @@ class W8A8Linear(torch.nn.Module):
         activation: str = "none",
         out_dtype: torch.dtype | None = None,
         out_codes: tuple[float, int] | None = None,
+        rows: int | None = None,
         preference: str = "auto",
     ) -> None:
         super().__init__()
@@ -144,6 +147,8 @@ class W8A8Linear(torch.nn.Module):
                 activation=activation,
                 out_dtype=made if self._handed_on is None else torch.int8,
                 out_codes=self._handed_on or (1.0, 0),
+                rows=rows,
+                by_row=x_scale is None and granularity == "row",
             )
             if on_cpu
             else None
@@ -165,6 +170,10 @@ class W8A8Linear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., n) of (..., k) numbers or int8 codes."""
         flat = x.reshape(-1, x.shape[-1])
+        out = self.out_dtype or (torch.float32 if x.dtype == torch.int8 else x.dtype)
+        if self._measures(flat):
+            y = self._requantized(self._packed.dynamic(flat, self.granularity).to(out))  # type: ignore[union-attr]
+            return y.reshape(*x.shape[:-1], y.shape[-1])
         if flat.dtype == torch.int8 and self.x_scale is not None:
             codes, step = flat, torch.full((), self.x_scale, device=x.device)
         elif self.x_scale is None:
@@ -174,9 +183,13 @@ class W8A8Linear(torch.nn.Module):
             codes, _ = quantize_rows(
                 flat, granularity="tensor", scale=step, zero=self.x_zero, preference=self.preference
             )
-        out = self.out_dtype or (torch.float32 if x.dtype == torch.int8 else x.dtype)
         y = self._product(codes, step, out)
         return y.reshape(*x.shape[:-1], y.shape[-1])
+
+    def _measures(self, flat: torch.Tensor) -> bool:
+        """Return whether a packed weight takes the numbers as they are; what is traced keeps to operators."""
+        known = self._packed is not None and self.x_scale is None and flat.dtype in FLOATS
+        return known and flat.numel() > 0 and not torch.compiler.is_compiling()
 
     @property
     def entry(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -187,7 +200,8 @@ class W8A8Linear(torch.nn.Module):
 
     def _product(self, codes: torch.Tensor, step: torch.Tensor, out: torch.dtype) -> torch.Tensor:
         """Return (m, n) of ``out``, or codes when they are handed on."""
-        if self._packed is not None:
+        # What is traced keeps to operators: a program cannot hold the address of a compiled kernel.
+        if self._packed is not None and not (step.dim() and torch.compiler.is_compiling()):
             if step.dim():
                 return self._requantized(self._packed.rows(codes, step).to(out))
             y = self._packed.static(codes, float(step) if self.x_scale is None else self.x_scale)
@@ -234,8 +248,10 @@ class _WeightOnlyLinear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., n) of the type of ``x`` (..., k)."""
         flat = x.reshape(-1, self.inner)
-        y = self._operator(flat) if self._packed is None else self._packed(flat.to(torch.bfloat16))
-        return y.to(x.dtype).reshape(*x.shape[:-1], y.shape[-1])
+        # What is traced keeps to operators: a program cannot hold the address of a compiled kernel.
+        by_operator = self._packed is None or torch.compiler.is_compiling()
+        y = self._operator(flat) if by_operator else self._packed(flat)  # type: ignore[misc]
+        return y.reshape(*x.shape[:-1], y.shape[-1])
 
     def _operator(self, flat: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError

@@ -27,6 +27,7 @@ from automl.kernels.block_sparse_linear import cpu_impl as lists
 from automl.kernels.block_sparse_linear.blocks_math import pack_blocks
 from automl.kernels.block_sparse_linear.blocks_math import prune_blocks
 from automl.kernels.interleaved import interleave
+from automl.kernels.native.library import native_obstacle
 from automl.kernels.nm_linear.nm_math import prune_nm
 
 if TYPE_CHECKING:
@@ -126,7 +127,12 @@ def main() -> None:
             )
             found_rows.append({"shape": shape, "call": name, **asdict(s), "times_f32": ratio})
         print("\n" + "\n".join(verdicts(shape, found)), flush=True)
-    facts = {"torch": torch.__version__, "threads": options.threads, "machine": platform.machine()}
+    facts = {
+        "torch": torch.__version__,
+        "threads": options.threads,
+        "machine": platform.machine(),
+        "native": native_obstacle() or "compiled kernels serve",
+    }
     (HERE / "planes_and_blocks.json").write_text(json.dumps({**facts, "rows": found_rows}, indent=1) + "\n")
 
 

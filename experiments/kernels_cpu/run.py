@@ -23,6 +23,7 @@ from automl.kernels.cpu_contenders import SHAPES
 from automl.kernels.cpu_contenders import WRAPPED
 from automl.kernels.cpu_contenders import contenders
 from automl.kernels.interleaved import interleave
+from automl.kernels.native.library import native_obstacle
 
 HERE = Path(__file__).parent
 
@@ -75,7 +76,12 @@ def main() -> None:
     for claim in claims:
         held = "yes" if claim["holds"] else "no"
         print(f"| {claim['shape']} | {claim['claim']} | {claim['found']:.2f} | {held} |")
-    facts = {"torch": torch.__version__, "threads": options.threads, "machine": platform.machine()}
+    facts = {
+        "torch": torch.__version__,
+        "threads": options.threads,
+        "machine": platform.machine(),
+        "native": native_obstacle() or "compiled kernels serve",
+    }
     (HERE / "results.json").write_text(json.dumps({**facts, "rows": rows, "claims": claims}, indent=1) + "\n")
 
 

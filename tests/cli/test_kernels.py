@@ -25,8 +25,8 @@ def test_check_prints_one_row_a_kernel_and_implementation():
     done = _run("check", "quantize_rows", "--json")
     assert done.exit_code == 0
     rows = json.loads(done.stdout)["rows"]
-    assert [r["implementation"] for r in rows] == ["cpu", "triton"]
-    assert rows[0]["cases"] > 50
+    assert [r["implementation"] for r in rows] == ["cpu", "cpu", "cpu", "triton"]
+    assert rows[2]["cases"] > 50
     assert rows[0]["failed"] == 0
     assert {"kernel", "implementation", "cases", "failed"} <= set(rows[0])
 
@@ -37,7 +37,7 @@ def test_a_failed_case_is_exit_code_1(monkeypatch):
     monkeypatch.setattr(checking, "run_case", lambda *_: "result 0 differs")
     done = _run("check", "quantize_rows", "--json")
     assert done.exit_code == 1
-    assert "differs" in json.loads(done.stdout)["rows"][0]["reason"]
+    assert "differs" in json.loads(done.stdout)["rows"][2]["reason"]
 
 
 def test_a_broken_kernel_is_found_and_named(monkeypatch):
@@ -52,7 +52,7 @@ def test_a_broken_kernel_is_found_and_named(monkeypatch):
     monkeypatch.setattr(triton_impl, "run", broken)
     done = _run("check", "quantize_rows", "--json")
     assert done.exit_code == 1
-    cpu, triton = json.loads(done.stdout)["rows"]
+    *_, cpu, triton = json.loads(done.stdout)["rows"]
     assert (cpu["failed"], cpu["reason"]) == (0, "")
     # An empty call has no number that could be wrong, and some steps are given.
     assert 50 < triton["failed"] < triton["cases"]

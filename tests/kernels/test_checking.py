@@ -6,6 +6,8 @@ from automl.core.errors import KernelError
 from automl.kernels import checking
 from automl.kernels import table
 from automl.kernels.checking import check_kernels
+from automl.kernels.native.library import WAYS
+from automl.kernels.native.library import native_obstacle
 
 
 @pytest.fixture
@@ -17,8 +19,23 @@ def few_cases(monkeypatch):
 
 def test_every_implementation_gets_a_row(few_cases):
     rows = list(check_kernels(["w8a8_linear"]))
-    assert [(r.implementation, r.failed) for r in rows] == [("cpu", 0), ("triton", 0)]
-    assert [r.cases for r in rows] == [10, 10]
+    cpu = [("cpu", way, 0) for way in WAYS]
+    assert [(r.implementation, r.way, r.failed) for r in rows] == [*cpu, ("triton", "", 0)]
+    if native_obstacle() is None:
+        assert [r.cases for r in rows] == [10] * 4
+
+
+def test_a_kernel_without_native_code_has_one_row_on_the_cpu(few_cases):
+    assert [(r.implementation, r.way) for r in check_kernels(["fake_quantize"])] == [
+        ("cpu", ""),
+        ("triton", ""),
+    ]
+
+
+def test_without_native_kernels_their_rows_say_why(few_cases, monkeypatch):
+    monkeypatch.setattr(checking, "native_obstacle", lambda: "no C++ compiler")
+    rows = [r for r in check_kernels(["w8a8_linear"]) if r.implementation == "cpu"]
+    assert [(r.cases, r.reason) for r in rows] == [(0, "no C++ compiler"), (0, "no C++ compiler"), (10, "")]
 
 
 def test_a_wrong_result_is_counted_and_located(few_cases, monkeypatch):
@@ -29,14 +46,14 @@ def test_a_wrong_result_is_counted_and_located(few_cases, monkeypatch):
         return run if which == "reference" else lambda **arguments: run(**arguments) + 1
 
     monkeypatch.setattr(checking.table, "implementation", wrong)
-    (row, _) = check_kernels(["w8a8_linear"])
+    (*_, row, _) = check_kernels(["w8a8_linear"])
     assert row.failed == row.cases == 10
     assert "expected" in row.reason
 
 
 def test_what_cannot_run_here_says_why(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "0")
-    (_, row) = check_kernels(["quantize_rows"])
+    (*_, row) = check_kernels(["quantize_rows"])
     assert (row.implementation, row.cases) == ("triton", 0)
     assert "needs a CUDA or ROCm device" in row.reason
 

@@ -18,6 +18,15 @@ def test_cpu_tensors_get_the_cpu_twin_and_cuda_tensors_triton():
     assert choose(SPEC, "cuda").implementation == "triton"
 
 
+def test_the_reason_says_whether_compiled_kernels_serve(monkeypatch):
+    native = KernelSpec("demo", "does x", ("int8",), native="codes")
+    monkeypatch.setattr(dispatch, "native_obstacle", lambda: None)
+    assert choose(native, "cpu").reason == "tensors are on cpu, compiled kernels serve"
+    monkeypatch.setattr(dispatch, "native_obstacle", lambda: "no compiler")
+    assert choose(native, "cpu").reason == "tensors are on cpu, operators of torch serve (no compiler)"
+    assert choose(SPEC, "cpu").reason == "tensors are on cpu"
+
+
 def test_a_refusal_leads_to_the_reference_with_its_reason(caplog):
     dispatch._log_once.cache_clear()
     with caplog.at_level(logging.WARNING):

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from automl.kernels.native.library import using
 from automl.searchspaces.graph import Site
 from automl.targets.kernel_sites import cpu_strike
 from automl.targets.kernel_sites import kernel_of
 from automl.targets.kernel_sites import triton_strike
+from tests.kernels.native.support import needs_native
 
 
 def _linear(n: int = 32, k: int = 64, rows: int = 1) -> Site:
@@ -46,7 +48,24 @@ def test_every_option_has_its_kernel(option, four_bit, kernel):
     ],
 )
 def test_the_cpu_strikes_what_does_not_pay_or_fit(site, option, batch, words):
-    reason = cpu_strike(site, option, batch)
+    with using("off"):
+        reason = cpu_strike(site, option, batch)
+    assert reason is None if words is None else words in (reason or "")
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("site", "option", "batch", "words"),
+    [
+        (_linear(), "w8", 8, None),
+        (_linear(n=30), "w8", 1, None),
+        (_linear(), "w8", 9, "9 rows: above 8"),
+        (_linear(k=96), "w4g64", 1, "not a multiple of the group 64"),
+    ],
+)
+def test_compiled_kernels_take_more_rows_and_any_shape(site, option, batch, words):
+    with using("vector"):
+        reason = cpu_strike(site, option, batch)
     assert reason is None if words is None else words in (reason or "")
 
 

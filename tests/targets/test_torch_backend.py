@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from automl.core.errors import EvaluationError
+from automl.kernels.native.library import native
+from automl.kernels.native.library import using
 from automl.targets import torch_backend
 from automl.targets.torch_backend import TorchBackend
 from automl.targets.torch_backend import cpu_float_types
@@ -21,9 +23,16 @@ if TYPE_CHECKING:
 
 def test_torch_computes_in_float32_when_it_is_left_alone() -> None:
     info = TorchBackend(1).info()
-    assert info["runtime"] == f"torch {torch.__version__.partition('+')[0]}"
     assert info["default_float"] == "f32"
     assert "f32" in info["float_types"]
+
+
+def test_the_runtime_says_whether_native_kernels_serve_so_that_no_price_of_the_others_is_used() -> None:
+    version = torch.__version__.partition("+")[0]
+    with using("off"):
+        assert TorchBackend(1).info()["runtime"] == f"torch {version} alone"
+    if native() is not None:
+        assert TorchBackend(1).info()["runtime"] == f"torch {version} with kernels in C++"
 
 
 def test_bfloat16_is_offered_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:

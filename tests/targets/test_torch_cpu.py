@@ -60,7 +60,7 @@ def test_few_rows_may_be_weight_only_and_many_may_not(small: Small) -> None:
     site = small.traced.graph.site("hidden")
     for option in ("w8", "w4g64"):
         assert few.strike(site, option) is None
-        assert "above 4 the packed product is slower" in (many.strike(site, option) or "")
+        assert "the packed product is slower" in (many.strike(site, option) or "")
 
 
 def test_what_no_kernel_serves_is_struck_with_the_reason(target: TorchTarget, small: Small) -> None:

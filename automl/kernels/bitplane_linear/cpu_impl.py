@@ -1,26 +1,34 @@
 """``bitplane_linear`` on the CPU: population counts of 64-bit words for few planes, else one int8 product.
 
-NumPy's count is vectorized (AVX-512 VPOPCNTDQ, NEON) and reads p bits a weight where the int8 product reads
-8, so it wins at one row of binary codes. With more rows or planes the same integers come faster from oneDNN's
-int8 product (AMX, VNNI), whatever the bits; the counts still scale with p q, 13 to 15 times from 2x2 to 8x8.
+Counts read p bits a weight where the int8 product reads 8, and cost in proportion to p q, so they win at few
+rows and planes: compiled ones (AVX-512 VPOPCNTDQ) up to ``NATIVE_COUNTS`` pairs of planes, NumPy's up to a
+single pair. Beyond, the same integers come faster from oneDNN's int8 product (AMX, VNNI), whatever the bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from automl.kernels.bitplane_linear.native_impl import native_planes
 from automl.kernels.bitplane_linear.planes_math import offset
 from automl.kernels.bitplane_linear.planes_math import plane_weights
 from automl.kernels.bitplane_linear.planes_math import unpack_planes
 from automl.kernels.checks import need_steps
 
-__all__ = ["MOST_COUNTS", "PackedPlanes", "counted", "multiplied", "pack", "run"]
+if TYPE_CHECKING:
+    from automl.kernels.bitplane_linear.native_impl import NativePlanes
 
-#: Rows times weight planes times input planes up to which counting is faster than the int8 product.
+__all__ = ["MOST_COUNTS", "NATIVE_COUNTS", "PackedPlanes", "counted", "multiplied", "pack", "run"]
+
+#: Rows times weight planes times input planes up to which NumPy's counts are faster than the int8 product.
 MOST_COUNTS = 1
+
+#: The same for the compiled counts.
+NATIVE_COUNTS = 48
 
 #: Columns counted at a time, so that the words in work stay in the first-level caches.
 _CHUNK = 1024
@@ -41,6 +49,7 @@ class PackedPlanes:
         zero: (n,) int32 zero points, or None.
         bias: (n,) float32, or None.
         out_dtype: type of the result; int32 gives the plain sums.
+        native: the compiled product, or None.
     """
 
     words: np.ndarray
@@ -53,6 +62,7 @@ class PackedPlanes:
     zero: torch.Tensor | None
     bias: torch.Tensor | None
     out_dtype: torch.dtype
+    native: NativePlanes | None = None
 
     def __call__(
         self,
@@ -63,7 +73,12 @@ class PackedPlanes:
         x_kind: str,
     ) -> torch.Tensor:
         """Return (m, n) of ``out_dtype`` for codes (m, k), by whichever way is faster."""
-        few = x.shape[0] * x_bits * self.words.shape[0] <= MOST_COUNTS
+        pairs = x.shape[0] * x_bits * self.words.shape[0]
+        if self.native is not None and pairs <= NATIVE_COUNTS:
+            integers = self.out_dtype == torch.int32
+            y = self.native(x, x_scale, x_zero, x_bits, x_kind, integers=integers)
+            return y if integers else y.to(self.out_dtype)
+        few = self.native is None and pairs <= MOST_COUNTS
         total = (
             counted(self, x, x_zero, x_bits, x_kind) if few else multiplied(self, x, x_zero, x_bits, x_kind)
         )
@@ -109,18 +124,21 @@ def pack(
     halves = np.pad(halves, ((0, 0), (0, halves.shape[1] % 2), (0, 0))).astype(np.uint64)
     words = halves[:, 0::2] | halves[:, 1::2] << np.uint64(32)
     codes = unpack_planes(planes, inner, kind)
+    sums = codes.sum(-1, dtype=torch.int32)
+    wide_bias = None if bias is None else bias.float()
     shift = 128 if kind == "unsigned" and planes.shape[0] == 8 else 0
     return PackedPlanes(
         np.ascontiguousarray(words),
         (codes - shift).to(torch.int8),
         shift,
-        codes.sum(-1, dtype=torch.int32),
+        sums,
         inner,
         kind,
         scale,
         zero,
-        None if bias is None else bias.float(),
+        wide_bias,
         out_dtype,
+        native_planes(words, sums, inner, kind, scale=scale, zero=zero, bias=wide_bias),
     )
 
 
@@ -139,6 +157,8 @@ def counted(
     weight: PackedPlanes, x: torch.Tensor, x_zero: torch.Tensor | None, x_bits: int, x_kind: str
 ) -> torch.Tensor:
     """Return the int32 sums (m, n) by population counts: p q of them, each over k / 64 words."""
+    if weight.native is not None:
+        return weight.native(x, None, x_zero, x_bits, x_kind, integers=True)
     held = _input_words(x, x_bits, x_kind)
     xnor = x_kind == weight.kind == "binary"
     combine = np.bitwise_xor if xnor else np.bitwise_and

@@ -34,7 +34,8 @@ SPEC = KernelSpec(
     summary="1- to 8-bit weights x 1- to 8-bit inputs by bit planes and population counts, zero points, XNOR",
     dtypes=("int8", "uint8"),
     paper="ABQ-LLM: Arbitrary-Bit Quantized Inference Acceleration for LLMs, arXiv 2408.08554",
-    cpu="vectorized 64-bit population counts for one row of binary codes, else oneDNN's int8 product",
+    cpu="64-bit population counts for few rows and planes, else oneDNN's int8 product",
+    native="counts (VPOPCNTDQ) with zero points, scales and bias, up to 48 pairs of planes and rows",
 )
 
 _OUTPUTS = (torch.float32, torch.float16, torch.bfloat16, torch.int32)

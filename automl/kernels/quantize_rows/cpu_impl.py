@@ -1,15 +1,22 @@
-"""``quantize_rows`` on the CPU: torch operators on a stretch of rows at a time, so that it stays in cache."""
+"""``quantize_rows`` on the CPU: int8 codes in C++; else torch's operators on stretches that stay in cache."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
 from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
+from automl.kernels.quantize_rows.native_impl import quantizer
 from automl.kernels.quantize_rows.reference import LEVELS
 from automl.kernels.quantize_rows.reference import TINY
 
-__all__ = ["run", "static_codes"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["run", "static_codes", "static_entry"]
 
 #: Numbers of one stretch: 256 kB in float32, a fraction of a core's second-level cache.
 _STRETCH = 1 << 16
@@ -25,10 +32,11 @@ def _measured(x: torch.Tensor, fmt: str, granularity: str) -> torch.Tensor:
 
 def _dynamic(x: torch.Tensor, granularity: str) -> tuple[torch.Tensor, torch.Tensor]:
     flat = x.reshape(-1, x.shape[-1])
+    made = quantizer()
     if granularity == "tensor":
-        codes, one = tensor_codes(flat)
+        codes, one = tensor_codes(flat) if made is None else made.tensor(flat)
         return codes.reshape(x.shape), torch.tensor(one, dtype=torch.float32)
-    codes, steps = row_codes(flat)
+    codes, steps = row_codes(flat) if made is None else made.rows(flat)
     # An infinite step taken from itself gives NaN, and 0 elsewhere.
     return codes.reshape(x.shape), (steps + (steps - steps)).reshape(x.shape[:-1])
 
@@ -49,12 +57,28 @@ def static_codes(x: torch.Tensor, step: torch.Tensor, zero: int) -> torch.Tensor
     return quotient.nan_to_num_(nan=float(zero)).clamp_(-128.0, 127.0).to(torch.int8)
 
 
+def static_entry(step: torch.Tensor, zero: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return ``static_codes`` of one step, everything looked up in advance; it compiles the native kernel.
+
+    Args:
+        step: () float32.
+        zero: code of the number 0.
+    """
+    made = quantizer()
+    if made is None:
+        return lambda x: static_codes(x, step, zero)
+    return partial(made.static, step=float(step), zero=zero)
+
+
 def run(
     x: torch.Tensor, fmt: str, granularity: str, scale: torch.Tensor | None, zero: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the reference returns."""
     if scale is None and fmt == "int8":
         return _dynamic(x, granularity)
+    made = quantizer() if fmt == "int8" and scale is not None and scale.dim() == 0 else None
+    if made is not None and scale is not None:
+        return made.static(x, float(scale), zero), scale.float().clone()
     step = _measured(x, fmt, granularity) if scale is None else scale.float().clone()
     flat = x.reshape(-1, x.shape[-1])
     by_row = step.reshape(-1, 1)

@@ -25,7 +25,8 @@ SPEC = KernelSpec(
     name="quantize_rows",
     summary="dynamic or static int8 and fp8 e4m3 codes of activations, per row or per tensor, one read",
     dtypes=("float32", "float16", "bfloat16"),
-    cpu="vectorized torch operators",
+    cpu="int8 codes compiled from C++ (AVX-512); without a compiler, and for fp8, torch operators",
+    native="int8 codes: dynamic per row and per tensor, and with one static step",
 )
 
 

@@ -17,7 +17,11 @@ SPEC = KernelSpec(
     summary="float activations x 4-bit weights per group: symmetric, asymmetric, NF4 and FP4 tables",
     dtypes=("float16", "bfloat16", "float32"),
     paper="QLoRA (NF4), arXiv 2305.14314",
-    cpu="_weight_int4pack_mm_for_cpu up to 4 rows (32 to 256 a group, no table), bfloat16 weights beyond",
+    cpu=(
+        "packed codes up to 8 rows, bfloat16 weights beyond; without a compiler _weight_int4pack_mm_for_cpu "
+        "up to 4 rows (32 to 256 a group, no table)"
+    ),
+    native="packed codes of any group, zero point and table: integer sums by VNNI, float32 for tables",
 )
 
 

@@ -17,7 +17,11 @@ SPEC = KernelSpec(
     summary="float activations x 8-bit weights per group or channel, symmetric and asymmetric",
     dtypes=("float16", "bfloat16", "float32"),
     paper="",
-    cpu="_weight_int8pack_mm up to 4 rows (int8, one scale a channel), bfloat16 weights beyond",
+    cpu=(
+        "packed codes up to 8 rows, bfloat16 weights beyond; without a compiler _weight_int8pack_mm up to 4 "
+        "rows (int8, one scale a channel)"
+    ),
+    native="codes of any group and zero point: integer sums by VNNI",
 )
 
 

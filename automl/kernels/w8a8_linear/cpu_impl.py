@@ -1,4 +1,9 @@
-"""``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be."""
+"""``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be.
+
+With a step per row, and where the step is measured in the call, C++ makes the codes before and scales the
+rows after, a call each; without a compiler torch's operators do, a dozen of them. Products of few rows are
+C++ as a whole.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,16 @@ import torch
 from automl.kernels.checks import need_steps
 from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
+from automl.kernels.w8a8_linear.few_rows import few_rows
+from automl.kernels.w8a8_linear.native_impl import surroundings
+from automl.kernels.w8a8_linear.tiles_impl import tile_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from automl.kernels.w8a8_linear.few_rows import FewRows
+    from automl.kernels.w8a8_linear.native_impl import Surroundings
+    from automl.kernels.w8a8_linear.tiles_impl import TileWeight
 
 __all__ = ["PackedW8A8", "pack", "run"]
 
@@ -22,16 +34,19 @@ _NO_ARGUMENTS: list[float | None] = []
 
 @dataclass(frozen=True)
 class PackedW8A8:
-    """A weight in oneDNN's blocked layout; packing costs milliseconds, so it is done once.
+    """A weight in a blocked layout; packing costs milliseconds, so it is done once.
 
     Args:
-        weight: packed codes.
+        weight: codes in oneDNN's layout; empty beside ``few``.
         scale: (n,) float32.
         zero: (n,) int32 zeros.
         bias: (n,) float32, or None.
         activation: fused activation.
         out_dtype: type of the result.
         out_codes: (step, zero) of a result of type int8, which ``static`` alone gives.
+        around: what the native kernels do before and after the product, None where torch's operators do it.
+        few: the native product, which then serves every call; None where oneDNN's does.
+        tiles: the weight once more, as the compiled product by row takes it, or None.
     """
 
     weight: torch.Tensor
@@ -41,14 +56,19 @@ class PackedW8A8:
     activation: str
     out_dtype: torch.dtype
     out_codes: tuple[float, int] = (1.0, 0)
+    around: Surroundings | None = None
+    few: FewRows | None = None
+    tiles: TileWeight | None = None
 
     def static(self, x: torch.Tensor, x_scale: float) -> torch.Tensor:
-        """Return the product of codes that share one scale: a single oneDNN call.
+        """Return the product of codes that share one scale: a single call.
 
         Args:
             x: (m, k) int8.
             x_scale: step of the codes.
         """
+        if self.few is not None:
+            return self.few(x, x_scale)
         y: torch.Tensor = _POINTWISE(
             x,
             x_scale,
@@ -67,12 +87,30 @@ class PackedW8A8:
 
     def dynamic(self, x: torch.Tensor, granularity: str = "row") -> torch.Tensor:
         """Return the product of floats (m, k), whose step is measured per ``row`` or per ``tensor``."""
+        if self.around is None:
+            if granularity == "tensor":
+                return self.static(*tensor_codes(x, kept=True))
+            return self.rows(*row_codes(x, kept=True))
         if granularity == "tensor":
-            return self.static(*tensor_codes(x, kept=True))
-        return self.rows(*row_codes(x, kept=True))
+            return self.static(*self.around.quantizer.tensor(x, kept=True))
+        if self.tiles is not None:
+            y = self.tiles(x, self._wide_type)
+            return _activate_(y, self.activation).to(self.out_dtype) if self._torch_activates else y
+        return self.rows(*self.around.quantizer.rows(x, kept=True))
+
+    @property
+    def _torch_activates(self) -> bool:
+        return self.activation in ("gelu", "silu")
+
+    @property
+    def _wide_type(self) -> torch.dtype:
+        """Type of what comes before an activation that torch computes."""
+        return torch.float32 if self._torch_activates else self.out_dtype
 
     def bound(self, x_scale: float) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``static`` for codes (..., k) of one known step, everything looked up in advance."""
+        if self.few is not None:
+            return self.few.product(x_scale)
         rest = (self.weight, self.scale, self.zero, self.bias, *self.out_codes, self.out_dtype)
         post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
 
@@ -84,6 +122,8 @@ class PackedW8A8:
 
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
+        if self.few is not None:
+            return self.few(x, x_scale, residual)
         y: torch.Tensor = _BINARY(
             x,
             x_scale,
@@ -116,6 +156,8 @@ class PackedW8A8:
             x_scale: (m,) or (m, 1) float32.
             residual: (m, n), any float type.
         """
+        if self.few is not None:
+            return self.few(x, x_scale, residual)
         y: torch.Tensor = _POINTWISE(
             x,
             1.0,
@@ -131,12 +173,27 @@ class PackedW8A8:
             _NO_ARGUMENTS,
             "",
         )
+        if self.around is not None:
+            return self._finished(self.around, y, x_scale, residual)
         by_row = x_scale if x_scale.dim() == 2 else x_scale.unsqueeze(-1)
         y = y.mul_(by_row) if self.bias is None else torch.addcmul(self.bias, y, by_row, out=y)
         if residual is not None:
             y += residual
         y = _activate_(y, self.activation)
         return y if self.out_dtype == torch.float32 else y.to(self.out_dtype)
+
+    def _finished(
+        self, around: Surroundings, y: torch.Tensor, x_scale: torch.Tensor, residual: torch.Tensor | None
+    ) -> torch.Tensor:
+        y = around.finish(
+            y,
+            x_scale.contiguous(),
+            self.bias,
+            None if residual is None else residual.float().contiguous(),
+            relu=self.activation == "relu",
+            out_dtype=self._wide_type,
+        )
+        return _activate_(y, self.activation).to(self.out_dtype) if self._torch_activates else y
 
 
 _POINTWISE = torch.ops.onednn.qlinear_pointwise.default
@@ -159,6 +216,8 @@ def pack(
     activation: str = "none",
     out_dtype: torch.dtype = torch.float32,
     out_codes: tuple[float, int] = (1.0, 0),
+    rows: int | None = None,
+    by_row: bool = False,
 ) -> PackedW8A8:
     """Return the weight ready for any number of products.
 
@@ -169,19 +228,30 @@ def pack(
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float32, float16, bfloat16, or int8 for a result that the next layer reads as codes.
         out_codes: (step, zero) of an int8 result.
+        rows: of most calls, None when unknown; any number is served, others are only slower.
+        by_row: whether ``dynamic`` is to measure steps by row; a processor with tiles then keeps the weight
+            in a second layout, another byte a code, for half the time.
 
     Raises:
         KernelError: a scale is not positive and finite.
     """
     need_steps("w8a8_linear", "w_scale", w_scale)
+    scale = w_scale.float().contiguous()
+    wide_bias = None if bias is None else bias.detach().float().contiguous()
+    few = few_rows(
+        w, scale, wide_bias, activation=activation, out_dtype=out_dtype, out_codes=out_codes, rows=rows
+    )
     return PackedW8A8(
-        torch.ops.onednn.qlinear_prepack(w.contiguous(), None),
-        w_scale.float().contiguous(),
+        torch.ops.onednn.qlinear_prepack(w.contiguous(), None) if few is None else w.new_empty(0),
+        scale,
         torch.zeros(w.shape[0], dtype=torch.int32),
-        None if bias is None else bias.float().contiguous(),
+        wide_bias,
         activation,
         out_dtype,
         out_codes,
+        surroundings(),
+        few,
+        tile_weight(w, scale, wide_bias, relu=activation == "relu") if by_row and few is None else None,
     )
 
 
@@ -198,7 +268,7 @@ def run(
     """Return (m, n) of ``out_dtype``; packs the weight every time, so modules call ``pack`` once instead."""
     if x.shape[0] == 0:
         return torch.empty((0, w.shape[0]), dtype=out_dtype)
-    packed = pack(w, w_scale, bias, activation=activation, out_dtype=out_dtype)
+    packed = pack(w, w_scale, bias, activation=activation, out_dtype=out_dtype, rows=x.shape[0])
     x = x.contiguous()
     if x_scale.dim():
         return packed.rows(x, x_scale, residual)

@@ -1,8 +1,9 @@
-"""The weight-only product on the CPU, in bfloat16.
+"""The weight-only product on the CPU: packed codes for a few rows, bfloat16 weights beyond.
 
-A few rows go through torch's packed int4 and int8 products, which read a quarter and half of the bytes. With
-more rows those are slower than float32, so the weight is widened to bfloat16 once and its bytes are not
-saved: a target that counts memory must charge two bytes a weight there.
+A few rows go through the compiled kernel, which takes every format, or without a compiler through torch's
+packed int4 and int8 products, which take some. With more rows a dense bfloat16 product is faster than either,
+so the weight is widened to bfloat16 once and its bytes are not saved: a target that counts memory must charge
+two bytes a weight there.
 """
 
 from __future__ import annotations
@@ -13,32 +14,39 @@ from typing import TYPE_CHECKING
 import torch
 
 from automl.kernels.checks import need_steps
+from automl.kernels.native.library import native_obstacle
 from automl.kernels.weight_only.formats_math import unpack_nibbles
+from automl.kernels.weight_only.native_impl import native_weight
 from automl.kernels.weight_only.reference import dequantize
 
 if TYPE_CHECKING:
+    from automl.kernels.weight_only.native_impl import NativeWeight
     from automl.kernels.weight_only.weight import Weight
 
-__all__ = ["PACKED_ROWS", "PackedWeight", "pack", "packed_obstacle", "product"]
+__all__ = ["NATIVE_ROWS", "PACKED_ROWS", "PackedWeight", "pack", "packed_obstacle", "product"]
 
-#: Up to here the packed product is the faster one.
+#: Up to here torch's packed product is faster than the dense one.
 PACKED_ROWS = 4
+
+#: Up to here the compiled one is.
+NATIVE_ROWS = 8
 
 _INT4_GROUPS = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """A weight ready for products; exactly one of ``packed`` and ``dense`` is there.
+    """A weight ready for products; exactly one of ``packed``, ``dense`` and ``native`` is there.
 
     Args:
         bits: 4 or 8.
         group: inputs that share a scale.
-        packed: codes in the layout of the packed product, or None.
+        packed: codes in the layout of torch's packed product, or None.
         steps: bfloat16 scales (and zeros) in that product's layout, or None.
         dense: (n, k) bfloat16, or None.
         bias: (n,) bfloat16, or None.
         reason: why the weight is not packed, empty when it is.
+        native: the weight and product of the compiled kernel, or None.
     """
 
     bits: int
@@ -48,21 +56,30 @@ class PackedWeight:
     dense: torch.Tensor | None
     bias: torch.Tensor | None
     reason: str
+    native: NativeWeight | None = None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (m, n) bfloat16 of (m, k) bfloat16."""
+        """Return (m, n) of the type of ``x``, (m, k) of any float type; torch computes it in bfloat16."""
+        if self.native is not None:
+            return self.native(x)
+        half = x.to(torch.bfloat16)
         if self.packed is None or self.steps is None:
-            y: torch.Tensor = torch.nn.functional.linear(x, self.dense, self.bias)  # type: ignore[arg-type]
-            return y
+            y: torch.Tensor = torch.nn.functional.linear(half, self.dense, self.bias)  # type: ignore[arg-type]
+            return y.to(x.dtype)
+        half = half.contiguous()
         if self.bits == 4:
-            y = torch._weight_int4pack_mm_for_cpu(x, self.packed, self.group, self.steps)
+            y = torch._weight_int4pack_mm_for_cpu(half, self.packed, self.group, self.steps)
         else:
-            y = torch._weight_int8pack_mm(x, self.packed, self.steps)
-        return y if self.bias is None else y.add_(self.bias)
+            y = torch._weight_int8pack_mm(half, self.packed, self.steps)
+        return (y if self.bias is None else y.add_(self.bias)).to(x.dtype)
 
 
 def packed_obstacle(weight: Weight, rows: int) -> str | None:
     """Return why the packed product cannot or should not serve the weight for ``rows`` rows, or None."""
+    if native_obstacle() is None:
+        if rows <= NATIVE_ROWS:
+            return None
+        return f"{rows} rows: above {NATIVE_ROWS} the packed product is slower than a bfloat16 one"
     n = weight.codes.shape[0]
     if rows > PACKED_ROWS:
         return f"{rows} rows: above {PACKED_ROWS} the packed product is slower than a bfloat16 one"
@@ -95,6 +112,8 @@ def pack(weight: Weight, bias: torch.Tensor | None = None, *, rows: int) -> Pack
     if reason is not None:
         dense = dequantize(weight).to(torch.bfloat16)
         return PackedWeight(weight.bits, weight.group, None, None, dense, half, reason)
+    if (made := native_weight(weight, bias)) is not None:
+        return PackedWeight(weight.bits, weight.group, None, None, None, half, "", made)
     if weight.bits == 8:
         steps = weight.scale[:, 0].to(torch.bfloat16).contiguous()
         return PackedWeight(8, weight.group, weight.codes.contiguous(), steps, None, half, "")
@@ -117,7 +136,7 @@ def product(
     """Return (m, n) of the type of ``x``; packs on every call, so modules call ``pack`` once instead."""
     if x.shape[0] == 0:
         return torch.empty((0, weight.codes.shape[0]), dtype=x.dtype)
-    y = pack(weight, rows=x.shape[0])(x.to(torch.bfloat16).contiguous()).float()
+    y = pack(weight, rows=x.shape[0])(x.float()).float()
     if bias is not None:
         y += bias
     if residual is not None:

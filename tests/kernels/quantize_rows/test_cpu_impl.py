@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,8 @@ from tests.kernels.support import assert_served
 from tests.kernels.support import few_examples
 from tests.kernels.support import normal
 from tests.kernels.support import seeds
+
+pytestmark = pytest.mark.usefixtures("every_way")
 
 
 def test_every_case_equals_the_reference_bit_for_bit():

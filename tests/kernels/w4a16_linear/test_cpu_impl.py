@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from tests.kernels.support import few_examples
 from tests.kernels.support import matrix_shapes
 from tests.kernels.support import seeds
 from tests.kernels.support import strided
+
+pytestmark = pytest.mark.usefixtures("every_way")
 
 
 def test_every_case_is_within_its_bound():

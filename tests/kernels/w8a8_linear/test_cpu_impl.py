@@ -19,6 +19,8 @@ from tests.kernels.support import normal
 from tests.kernels.support import seeds
 from tests.kernels.support import strided
 
+pytestmark = pytest.mark.usefixtures("every_way")
+
 
 def test_every_case_is_within_its_bound():
     assert_cases("w8a8_linear", "cpu", least=60)
