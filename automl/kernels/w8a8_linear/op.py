@@ -22,7 +22,7 @@ SPEC = KernelSpec(
     summary="int8 x int8 in int32, scales per row and channel, fused bias, residual and activation",
     dtypes=("int8",),
     cpu="oneDNN qlinear_pointwise (AMX, VNNI): one fused call with one input scale, scaled after with many",
-    native="codes before the product and scales by row, bias, residual, relu after it; all in one on AMX tiles",
+    native="codes before the product, scales by row and the epilogue after it; all in one call on AMX tiles",
 )
 
 
