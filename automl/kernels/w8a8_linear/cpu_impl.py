@@ -1,8 +1,8 @@
 """``w8a8_linear`` on the CPU: oneDNN's int8 product (AMX, VNNI), the epilogue fused where it can be.
 
 With a step per row, and where the step is measured in the call, C++ makes the codes before and scales the
-rows after, a call each; without a compiler torch's operators do, a dozen of them. Products of few rows are
-C++ as a whole.
+rows after, a call each, or does all of it in one call on the processor's tiles; without a compiler torch's
+operators do, a dozen of them. Products of few rows are C++ as a whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from automl.kernels.w8a8_linear.native_impl import Surroundings
     from automl.kernels.w8a8_linear.tiles_impl import TileWeight
 
-__all__ = ["PackedW8A8", "pack", "run"]
+__all__ = ["TILE_ROWS", "PackedW8A8", "pack", "run"]
+
+#: Up to here one call on the processor's tiles is faster than oneDNN's product and a pass over its result.
+TILE_ROWS = 256
 
 _POST_OPS = {"none": "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
 _NO_ARGUMENTS: list[float | None] = []
@@ -93,7 +96,7 @@ class PackedW8A8:
             return self.rows(*row_codes(x, kept=True))
         if granularity == "tensor":
             return self.static(*self.around.quantizer.tensor(x, kept=True))
-        if self.tiles is not None:
+        if self.tiles is not None and x.shape[0] <= TILE_ROWS:
             y = self.tiles(x, self._wide_type)
             return _activate_(y, self.activation).to(self.out_dtype) if self._torch_activates else y
         return self.rows(*self.around.quantizer.rows(x, kept=True))

@@ -106,6 +106,16 @@ def test_buffers_of_a_longer_call_leave_nothing_in_a_shorter_one():
     assert made(x[:0], torch.float32).shape == (0, 40)
 
 
+@needs_tiles
+def test_more_rows_than_pay_go_through_onednn_and_give_the_same(monkeypatch):
+    x, w, scale, bias = _operands((9, 70, 33), 8)
+    packed = pack(w, scale, bias, by_row=True)
+    on_tiles = packed.dynamic(x)
+    monkeypatch.setattr("automl.kernels.w8a8_linear.cpu_impl.TILE_ROWS", 8)
+    monkeypatch.setattr(tiles_impl.TileWeight, "__call__", lambda *_: pytest.fail("it took the tiles"))
+    assert packed.dynamic(x).equal(on_tiles)
+
+
 def test_codes_lie_four_inputs_of_a_channel_side_by_side():
     w = codes((33, 70), -128, 127, 5)
     tiles = tile_codes(w)

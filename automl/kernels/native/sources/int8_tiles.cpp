@@ -110,14 +110,24 @@ void one_by_two(const Call& call, int64_t row, int64_t block) {
   finish_tile(call, sums[1], row, block + 1);
 }
 
-// Pairs of blocks of channels; their codes stay in the first cache while rows go by.
+// Bytes of the weight that rows go over before the next ones: a quarter of a second-level cache of 2 MB.
+constexpr int64_t kStretch = 1 << 19;
+
+// Pairs of blocks of channels. Two tiles of rows stay in the first cache while a stretch of the weight, which lies
+// in the order of its reading, goes by.
 void pairs(const Call& call, int64_t first, int64_t last) {
   const Shaped shaped(static_cast<int>(kSide));
   const int64_t stripes = (call.rows + kSide - 1) / kSide;
-  for (int64_t pair = first; pair < last; ++pair) {
-    int64_t stripe = 0;
-    for (; stripe + 2 <= stripes; stripe += 2) two_by_two(call, stripe * kSide, 2 * pair);
-    if (stripe < stripes) one_by_two(call, stripe * kSide, 2 * pair);
+  const int64_t many = kStretch / (2 * kSide * call.padded) + 1;
+  for (int64_t from = first; from < last; from += many) {
+    const int64_t to = from + many < last ? from + many : last;
+    for (int64_t stripe = 0; stripe < stripes; stripe += 2)
+      for (int64_t pair = from; pair < to; ++pair) {
+        if (stripe + 1 < stripes)
+          two_by_two(call, stripe * kSide, 2 * pair);
+        else
+          one_by_two(call, stripe * kSide, 2 * pair);
+      }
   }
 }
 
