@@ -1,4 +1,4 @@
-"""What is launched, on which inputs and in which order; the device is a stand-in that writes down every call."""
+"""What is launched, on which inputs and in which order; the device is a stand-in that writes it all down."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def test_the_sentence_names_launch_reason_flush_and_sets():
     device = Recorder(cache_bytes=300 << 20, broken={"b0"})
     graph, eager = time_programs([device.program("a", sets=3), device.program("b")], device, repeats=1)
     assert describe(graph) == (
-        "replays of a captured graph, between two events of the device, 600 MiB written over its caches before "
-        "every run, 3 sets of inputs in turn"
+        "replays of a captured graph, between two events of the device, 600 MiB written over its caches "
+        "before every run, 3 sets of inputs in turn"
     )
     assert describe(eager).startswith(
         "eager launches (its launches cannot be captured: it waits for the device)"
