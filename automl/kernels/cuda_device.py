@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CudaDevice", "device_facts"]
 
+#: Its streams and events are declared without types.
+_cuda: Any = torch.cuda
+
 #: Where Linux tells the version of NVIDIA's and of AMD's kernel module.
 _DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/sys/module/amdgpu/version"))
 
@@ -31,7 +34,7 @@ class CudaDevice:
     def __init__(self, place: str = "cuda") -> None:
         self._place = place
         # The default stream cannot be captured.
-        self._side: Any = torch.cuda.Stream()
+        self._side = _cuda.Stream()
         self._pool: Any = torch.cuda.graph_pool_handle()
         self._buffer: torch.Tensor | None = None
 
@@ -83,9 +86,9 @@ class CudaDevice:
         if self._buffer is not None:
             self._buffer.zero_()
 
-    def mark(self) -> torch.cuda.Event:
+    def mark(self) -> Any:
         """Put an event with a time into the current stream."""
-        event = torch.cuda.Event(enable_timing=True)
+        event = _cuda.Event(enable_timing=True)
         event.record()
         return event
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from typing import Any
 from typing import Protocol
 
 from automl.core.errors import KernelError
@@ -28,6 +29,7 @@ __all__ = [
     "GRAPH",
     "CaptureError",
     "Device",
+    "Marks",
     "Program",
     "Timed",
     "describe",
@@ -52,7 +54,20 @@ class CaptureError(KernelError):
     """The launches of a program cannot be captured as a graph; the text says why."""
 
 
-class Device(Protocol):
+class Marks(Protocol):
+    """A clock that is read in the order of the work around it."""
+
+    def mark(self) -> Any:
+        """Put an event between what was launched and what will be."""
+
+    def synchronize(self) -> None:
+        """Wait until the queue is empty."""
+
+    def elapsed_ms(self, start: Any, end: Any) -> float:
+        """Return the milliseconds between two events that have passed."""
+
+
+class Device(Marks, Protocol):
     """What timing asks of a device; everything but waiting is queued and returns at once."""
 
     @property
@@ -74,15 +89,6 @@ class Device(Protocol):
 
     def flush(self) -> None:
         """Write over the caches."""
-
-    def mark(self) -> object:
-        """Put an event into the queue."""
-
-    def synchronize(self) -> None:
-        """Wait until the queue is empty."""
-
-    def elapsed_ms(self, start: object, end: object) -> float:
-        """Return the milliseconds between two events that have passed."""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ class RuntimeTarget:
         if self._info is None:
             reply, _ = self._client.call("info")
             machine = fingerprint(runtime=reply["runtime"], threads=self.threads, isa=self._isa)
+            machine |= reply.get("machine", {})
             self._info = TargetInfo(
                 name=self.name,
                 runtime=reply["runtime"],
@@ -185,6 +186,12 @@ class RuntimeTarget:
         Raises:
             EvaluationError: a model fails or there is nothing to repeat.
         """
+        return self._timed(models, inputs, repeats)[0]
+
+    def _timed(
+        self, models: Sequence[tuple[Path, str]], inputs: Arrays, repeats: int
+    ) -> tuple[list[list[float]], list[str]]:
+        """Return run times in ms, and for each model how the worker took them; "" by the host's clock."""
         if repeats < 1:
             raise EvaluationError(f"repeats are {repeats}; ask for at least one")
         samples = self._samples(inputs)
@@ -200,7 +207,8 @@ class RuntimeTarget:
         arguments = {"handles": handles, "repeats": repeats, "warmup": _WARMUP}
         reply, _ = self._client.call("time", arguments, inputs)
         self._client.trim()
-        return [list(map(float, s)) for s in reply["samples"]]
+        how = [str(h) for h in reply.get("how", ())] or [""] * len(handles)
+        return [list(map(float, s)) for s in reply["samples"]], how
 
     def profile(self, model: Path, inputs: Arrays, *, float_type: str, repeats: int) -> list[NodeProfile]:
         """Return the runtime's executed nodes in execution order with mean times.

@@ -28,6 +28,7 @@ import numpy as np
 from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
 from automl.targets.footprint import serving_footprint
+from automl.targets.host_timing import time_on_host
 from automl.targets.idle_model import idle_input
 from automl.targets.own_core import claim_core
 
@@ -53,9 +54,6 @@ BACKENDS = {
     "triton": "automl.targets.triton_backend:TritonBackend",
 }
 
-#: Timed runs of one model in a row, after one untimed run that brings its weights back into the caches.
-_BURST = 4
-
 
 class LoadedModel(Protocol):
     """A compiled model.
@@ -77,7 +75,12 @@ class LoadedModel(Protocol):
 
 
 class Backend(Protocol):
-    """A serving runtime inside the worker."""
+    """A serving runtime inside the worker.
+
+    One whose device has a clock of its own also has a ``timer``, which is not None where that clock is used:
+    called as :func:`automl.targets.host_timing.time_on_host` is, it returns the run times and a sentence for
+    each model that says how they were taken.
+    """
 
     def info(self) -> dict[str, Any]:
         """Return runtime, device, float_types, default_float."""
@@ -144,7 +147,7 @@ class _Session:
         if command == "profile":
             return {"nodes": self._models[head["handle"]].profile(arrays, head["repeats"])}, ()
         if command == "time":
-            return {"samples": self._time(head["handles"], arrays, head["repeats"], head["warmup"])}, ()
+            return self._time(head["handles"], arrays, head["repeats"], head["warmup"]), ()
         if command == "memory":
             return dict(self._memory(head, arrays)), ()
         raise TargetError(f"unknown worker command '{command}'; update both sides of the protocol")
@@ -170,27 +173,14 @@ class _Session:
 
         return serving_footprint(serve_idle, lambda: load(head["path"], inputs), inputs, head["runs"])
 
-    def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> list[list[float]]:
-        """Return run times in ms, per handle, from interleaved bursts in alternating order."""
-        bound = [self._models[h].bind(inputs) for h in handles]
-        for run in bound:
-            for _ in range(warmup):
-                run()
-        samples: list[list[float]] = [[] for _ in bound]
-        done = 0
-        order = list(range(len(bound)))
-        while done < repeats:
-            burst = min(_BURST, repeats - done)
-            for index in order:
-                run = bound[index]
-                run()
-                for _ in range(burst):
-                    start = time.perf_counter_ns()
-                    run()
-                    samples[index].append((time.perf_counter_ns() - start) / 1e6)
-            done += burst
-            order.reverse()
-        return samples
+    def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> dict[str, Any]:
+        """Return run times in ms, per handle, and how they were taken when it was not by the host's clock."""
+        models = [self._models[h] for h in handles]
+        timer = getattr(self._backend, "timer", None)
+        if timer is None:
+            return {"samples": time_on_host(models, inputs, repeats=repeats, warmup=warmup), "how": []}
+        samples, how = timer(models, inputs, repeats=repeats, warmup=warmup)
+        return {"samples": samples, "how": how}
 
 
 def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:

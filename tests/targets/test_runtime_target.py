@@ -45,7 +45,7 @@ class Client:
 
     def call(self, command: str, arguments: Any = None, arrays: Any = ()) -> Any:
         if command == "info":
-            facts = {"runtime": "stand-in 1.0", "device": "x86_64"}
+            facts = {"runtime": "stand-in 1.0", "device": "x86_64", "machine": {"gpu": {"driver": "7"}}}
             return {**facts, "float_types": ["bf16", "f32"], "default_float": "bf16"}, []
         if command == "memory":
             self.asked = {**arguments, "idle": Path(arguments["idle"]).read_bytes()}
@@ -97,6 +97,7 @@ def test_a_device_the_runtime_does_not_name_is_named_by_the_system() -> None:
     info = target.info()
     assert info.device == info.machine["cpu"] != "x86_64"
     assert info.machine["isa"] == "avx2"
+    assert info.machine["gpu"] == {"driver": "7"}
     assert (info.threads, info.default_float, info.float_types) == (1, "bf16", ("bf16", "f32"))
     assert target.info() is info
 
