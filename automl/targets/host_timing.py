@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from dataclasses import field
 from typing import TYPE_CHECKING
 from typing import Protocol
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     Arrays = Sequence[NDArray[np.generic]]
 
-__all__ = ["Bindable", "HostClock", "time_on_host"]
+__all__ = ["Bindable", "HostClock", "RunTimes", "time_on_host"]
 
 #: Timed runs of one model in a row, after one untimed run that brings its weights back into the caches.
 _BURST = 4
@@ -26,6 +28,21 @@ class Bindable(Protocol):
 
     def bind(self, inputs: Arrays) -> Callable[[], object]:
         """Return a function that runs the model on ``inputs`` and returns when it is done."""
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """Timed runs of several models.
+
+    Args:
+        samples: run times of each model, ms.
+        order: which model each run was of, in the order in which they were taken.
+        how: how those of each model were taken, one sentence each; empty for the host's clock around calls.
+    """
+
+    samples: list[list[float]]
+    order: list[int]
+    how: list[str] = field(default_factory=list)
 
 
 class HostClock:
@@ -43,10 +60,8 @@ class HostClock:
         return (end - start) / 1e6
 
 
-def time_on_host(
-    models: Sequence[Bindable], inputs: Arrays, *, repeats: int, warmup: int
-) -> list[list[float]]:
-    """Return run times in ms, per model, from interleaved bursts in alternating order.
+def time_on_host(models: Sequence[Bindable], inputs: Arrays, *, repeats: int, warmup: int) -> RunTimes:
+    """Return run times from interleaved bursts in alternating order.
 
     Args:
         models: what to time.
@@ -59,6 +74,7 @@ def time_on_host(
         for _ in range(warmup):
             run()
     samples: list[list[float]] = [[] for _ in bound]
+    taken: list[int] = []
     done = 0
     order = list(range(len(bound)))
     while done < repeats:
@@ -70,6 +86,7 @@ def time_on_host(
                 start = time.perf_counter_ns()
                 run()
                 samples[index].append((time.perf_counter_ns() - start) / 1e6)
+            taken += [index] * burst
         done += burst
         order.reverse()
-    return samples
+    return RunTimes(samples, taken)

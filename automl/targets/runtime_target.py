@@ -96,6 +96,7 @@ class RuntimeTarget:
         self._start = partial(WorkerClient, runtime, self.threads, environment, timeout_s, own_core=own_core)
         self._client = self._start()
         self._info: TargetInfo | None = None
+        self._order: tuple[int, ...] = ()
 
     def info(self) -> TargetInfo:
         """Return what this target is on this machine; starts the worker the first time.
@@ -122,6 +123,11 @@ class RuntimeTarget:
     def worker_pid(self) -> int | None:
         """Process id of the running worker, None when there is none."""
         return self._client.pid
+
+    @property
+    def run_order(self) -> tuple[int, ...]:
+        """Which model each run of the last timing was of, in the order in which they were taken."""
+        return self._order
 
     @property
     def rules(self) -> QuantizationRules:
@@ -207,7 +213,8 @@ class RuntimeTarget:
         arguments = {"handles": handles, "repeats": repeats, "warmup": _WARMUP}
         reply, _ = self._client.call("time", arguments, inputs)
         self._client.trim()
-        how = [str(h) for h in reply.get("how", ())] or [""] * len(handles)
+        self._order = tuple(map(int, reply["order"]))
+        how = [str(h) for h in reply["how"]] or [""] * len(handles)
         return [list(map(float, s)) for s in reply["samples"]], how
 
     def profile(self, model: Path, inputs: Arrays, *, float_type: str, repeats: int) -> list[NodeProfile]:

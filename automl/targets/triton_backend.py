@@ -15,7 +15,9 @@ from automl.kernels.cuda_device import CudaDevice
 from automl.kernels.cuda_device import device_facts
 from automl.kernels.device_timing import describe
 from automl.kernels.device_timing import input_sets
+from automl.kernels.device_timing import schedule
 from automl.kernels.device_timing import time_programs
+from automl.targets.host_timing import RunTimes
 from automl.targets.torch_serving import FLOAT_TYPES
 from automl.targets.torch_serving import load_program
 from automl.targets.torch_serving import triton_serving
@@ -71,19 +73,18 @@ class TritonBackend:
         }
 
     @property
-    def timer(self) -> Callable[..., tuple[list[list[float]], list[str]]] | None:
+    def timer(self) -> Callable[..., RunTimes] | None:
         """What times models by the device's events; None in the interpreter, which has no such device."""
         return self._time if self._on_gpu else None
 
-    def _time(
-        self, models: Sequence[TorchModel], inputs: Arrays, *, repeats: int, warmup: int
-    ) -> tuple[list[list[float]], list[str]]:
+    def _time(self, models: Sequence[TorchModel], inputs: Arrays, *, repeats: int, warmup: int) -> RunTimes:
         if self._clock is None:
             self._clock = CudaDevice()
         sets = input_sets(self._clock.cache_bytes, sum(a.nbytes for a in inputs))
         programs = [model.program(inputs, sets) for model in models]
         found = time_programs(programs, self._clock, repeats=repeats, warmup=warmup)
-        return [list(t.samples_ms) for t in found], [describe(t) for t in found]
+        order = [which for which, _ in schedule([sets] * len(programs), repeats)]
+        return RunTimes([list(t.samples_ms) for t in found], order, [describe(t) for t in found])
 
     def load(self, path: str, *, float_type: str, shapes: list[list[int]], profile: bool) -> TorchModel:
         """Lower the program for batches of ``shapes``; others are served too."""

@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import asdict
 from math import prod
 from typing import TYPE_CHECKING
 from typing import Any
@@ -77,9 +78,8 @@ class LoadedModel(Protocol):
 class Backend(Protocol):
     """A serving runtime inside the worker.
 
-    One whose device has a clock of its own also has a ``timer``, which is not None where that clock is used:
-    called as :func:`automl.targets.host_timing.time_on_host` is, it returns the run times and a sentence for
-    each model that says how they were taken.
+    One whose device has a clock of its own also has a ``timer``, called in place of
+    :func:`automl.targets.host_timing.time_on_host` where it is not None.
     """
 
     def info(self) -> dict[str, Any]:
@@ -174,13 +174,9 @@ class _Session:
         return serving_footprint(serve_idle, lambda: load(head["path"], inputs), inputs, head["runs"])
 
     def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> dict[str, Any]:
-        """Return run times in ms, per handle, and how they were taken when it was not by the host's clock."""
-        models = [self._models[h] for h in handles]
-        timer = getattr(self._backend, "timer", None)
-        if timer is None:
-            return {"samples": time_on_host(models, inputs, repeats=repeats, warmup=warmup), "how": []}
-        samples, how = timer(models, inputs, repeats=repeats, warmup=warmup)
-        return {"samples": samples, "how": how}
+        """Return the run times of the models, by the clock of their device where it has one."""
+        timer = getattr(self._backend, "timer", None) or time_on_host
+        return asdict(timer([self._models[h] for h in handles], inputs, repeats=repeats, warmup=warmup))
 
 
 def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:

@@ -37,8 +37,10 @@ def clock(monkeypatch):
 
 def test_models_take_turns_in_bursts_forwards_and_backwards(clock):
     models = [clock.model("a", 2.0), clock.model("b", 3.0)]
-    samples = time_on_host(models, [], repeats=6, warmup=1)
-    assert samples == [[2.0] * 6, [3.0] * 6]
+    found = time_on_host(models, [], repeats=6, warmup=1)
+    assert found.samples == [[2.0] * 6, [3.0] * 6]
+    assert found.order == [0] * 4 + [1] * 4 + [1] * 2 + [0] * 2
+    assert found.how == []
     # A burst of four after an untimed run; the second burst has the two that are left.
     assert "".join(clock.log) == "ab" + "a" * 5 + "b" * 5 + "b" * 3 + "a" * 3
 

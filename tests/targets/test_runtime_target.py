@@ -54,7 +54,7 @@ class Client:
             self.batches.append(len(arrays[0]))
             return {}, [2 * arrays[0]]
         if command == "time":
-            return {"samples": [[1, 2, 3] for _ in arguments["handles"]]}, []
+            return {"samples": [[1, 2, 3] for _ in arguments["handles"]], "order": [0, 1], "how": []}, []
         node = {"name": "n", "op": "Convolution", "precision": "i8", "ms": 0.5, "origins": ["conv"]}
         if self.fixed == 99:
             raise EvaluationError("profiling failed")
@@ -106,7 +106,8 @@ def test_times_are_summarized_for_each_model() -> None:
     target, _ = make()
     first, second = target.time([(FILE, "f32"), (FILE, "bf16")], [samples(1)], repeats=3)
     assert first == second
-    assert (first.median_ms, first.repeats) == (2.0, 3)
+    assert (first.median_ms, first.repeats, first.how) == (2.0, 3, "")
+    assert target.run_order == (0, 1)
 
 
 def test_a_model_of_another_batch_is_not_timed() -> None:

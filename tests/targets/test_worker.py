@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from automl.targets.host_timing import RunTimes
 from automl.targets.worker import read_message
 from automl.targets.worker import serve
 from automl.targets.worker import write_message
@@ -104,12 +105,13 @@ def test_a_backend_with_a_clock_of_its_own_times_by_it_and_says_how(monkeypatch:
 
     def timer(models: Any, inputs: Any, *, repeats: int, warmup: int) -> Any:
         asked.append((len(models), len(inputs), repeats, warmup))
-        return [[0.5] * repeats for _ in models], ["graph", "eager"]
+        return RunTimes([[0.5] * repeats for _ in models], [0, 1] * repeats, ["graph", "eager"])
 
     time = {"command": "time", "handles": [2, 1], "repeats": 3, "warmup": 2}
     monkeypatch.setattr(_Backend, "timer", staticmethod(timer), raising=False)
     *_, (reply, _) = _converse(_load("a"), _load("b"), (time, [np.arange(3)]))
     assert (reply["samples"], reply["how"]) == ([[0.5] * 3] * 2, ["graph", "eager"])
+    assert reply["order"] == [0, 1] * 3
     assert asked == [(2, 1, 3, 2)]
     # In the interpreter there is no such device.
     monkeypatch.setattr(_Backend, "timer", None)
