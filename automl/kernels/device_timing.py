@@ -46,8 +46,8 @@ GRAPH, EAGER = "graph", "eager"
 #: one they tell of; and writing it takes longer than the host needs to launch a graph.
 LEAST_FLUSH = 512 << 20
 
-#: Copies of the inputs at most; a device writes over its cache between runs all the same.
-MOST_SETS = 8
+#: Copies of the inputs at most, each with a graph of its own; caches are written over between runs anyway.
+MOST_SETS = 4
 
 
 class CaptureError(KernelError):
