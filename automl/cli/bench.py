@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 from typing import Annotated
 
 import typer
@@ -12,6 +13,9 @@ from rich.table import Table
 
 from automl.cli import completion
 from automl.cli.render import format_metric
+
+if TYPE_CHECKING:
+    from automl.core.measurement import Measurement
 
 __all__ = ["bench"]
 
@@ -62,7 +66,10 @@ def bench(
             json.dumps(
                 {
                     "schema": 1,
-                    "models": [{"name": n, "metrics": m} for (n, _), m in zip(rows, metrics, strict=True)],
+                    "models": [
+                        {"name": n, "metrics": m, **_timed(r)}
+                        for (n, r), m in zip(rows, metrics, strict=True)
+                    ],
                 }
             )
         )
@@ -78,3 +85,11 @@ def bench(
         cells = [format_metric(n, measurement[n]) if n in measurement else "" for n in names]
         table.add_row(escape(model), *cells, f"{measurement['latency_ms'].value / reference:.2f}x")
     Console().print(table)
+    for model, measurement in rows:
+        for how in _timed(measurement).values():
+            Console().print(f"{escape(model)}: timed by {escape(how)}")
+
+
+def _timed(measurement: Measurement) -> dict[str, str]:
+    """Return how the latency was taken, where the device has a clock of its own."""
+    return {k: str(v) for k, v in measurement.facts.items() if k == "latency_timed"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 from typing import Annotated
 
 import typer
@@ -13,6 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from automl.cli.usage import Commands
+from automl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["kernels"]
 
@@ -26,10 +31,12 @@ _Names = Annotated[list[str] | None, typer.Argument(metavar="[KERNEL]...", help=
 _Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output")]
 
 
-def _print(rows: list[dict[str, object]], as_json: bool) -> None:
+def _print(rows: list[dict[str, object]], as_json: bool, facts: Mapping[str, object] | None = None) -> None:
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "rows": rows}))
+        typer.echo(json.dumps({"schema": 1, **(facts or {}), "rows": rows}))
         return
+    for name, value in (facts or {}).items():
+        Console().print(escape(f"{name}: {value}"))
     table = Table()
     for title in rows[0] if rows else ("nothing",):
         table.add_column(title)
@@ -104,12 +111,36 @@ def compile_all(
 
 @kernels.command("bench")
 def bench_kernels(
-    rounds: Annotated[int, typer.Option(min=4, help="turns of every call")] = 50, as_json: _Json = False
+    names: _Names = None,
+    rounds: Annotated[int, typer.Option(min=4, help="turns of every call")] = 50,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda (ROCm too), or auto: the GPU where there is one")
+    ] = "auto",
+    as_json: _Json = False,
 ) -> None:
-    """Time the dense products on this CPU next to float and to the calls they wrap, in turns.
+    """Time the kernels next to what torch has, in turns; on a GPU next to its roofline, too.
+
+    On a CPU the dense products stand next to float and to the calls that they wrap. On a GPU every row comes
+    from events of the device, with cold caches, and the output names device, driver and commit.
 
     Example: [bold]automl kernels bench --rounds 20[/]
     """
+    from automl.stages.kernel_bench_device import measure_on_device
+    from automl.stages.kernel_bench_device import wanted_device
+
+    if wanted_device(device) == "cuda":
+        found, facts = measure_on_device(names or (), rounds=rounds)
+        _print([asdict(row) for row in found], as_json, facts)
+        return
+    if names:
+        raise ConfigError(
+            f"kernels are named ({', '.join(names)}), and on a CPU the dense products are timed together; "
+            "leave the names out, or use --device cuda"
+        )
+    _print(_cpu_rows(rounds), as_json)
+
+
+def _cpu_rows(rounds: int) -> list[dict[str, object]]:
     from automl.kernels.cpu_contenders import BASELINE
     from automl.kernels.cpu_contenders import SHAPES
     from automl.kernels.cpu_contenders import contenders
@@ -122,4 +153,4 @@ def bench_kernels(
         for name, spread in found.items():
             ratio = base / spread.median_ms
             rows.append({"m,k,n": str(shape), "call": name, **asdict(spread), "times_f32": ratio})
-    _print(rows, as_json)
+    return rows

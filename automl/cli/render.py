@@ -153,6 +153,7 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
     def row(member: Member) -> dict[str, Any]:
         # Only targets with kernels of this package tell which of them serves a site.
         served = {"served": [s.to_json() for s in member.served]} if member.served else {}
+        timed = {k: v for k, v in member.measurement.facts.items() if k == "latency_timed"}
         return {
             "id": member.id,
             "candidate": member.candidate.as_dict,
@@ -160,6 +161,7 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
             "budgets": dict(member.budgets),
             "artifact": str(folder / member.artifact) if member.artifact else "",
             **served,
+            **timed,
         }
 
     return {

@@ -45,6 +45,8 @@ def show(
     for name, metric in member.measurement.items():
         metrics.add_row(name, format_metric(name, metric))
     console.print(metrics)
+    if timed := member.measurement.facts.get("latency_timed"):
+        console.print(f"timed by {escape(str(timed))}")
     options = Table(title="options")
     options.add_column("site")
     options.add_column("decision")

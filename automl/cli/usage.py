@@ -91,4 +91,10 @@ def _refused(error: typer.BadParameter, parameter: Any) -> str:
     found = getattr(error.__cause__, "errors", None)
     given = f"got '{found()[0]['input']}'" if callable(found) else f"is not usable ({error.message})"
     wanted = _WANTED.get(getattr(parameter.type_descriptor, "annotation", None))
-    return f"{given} and takes {wanted}" if wanted is not None else f"{given}: {error.message}"
+    if wanted is None:
+        return f"{given}: {error.message}"
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    bounds = [
+        f"{words} {value}" for words, value in (("at least", least), ("at most", most)) if value is not None
+    ]
+    return f"{given} and takes {wanted}" + (f" of {' and '.join(bounds)}" if bounds else "")

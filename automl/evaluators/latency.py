@@ -11,6 +11,7 @@ from automl.core.errors import EvaluationError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 from automl.evaluators.latency_model import LatencyObservation
+from automl.targets.timing import timing_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,8 +94,8 @@ class LatencyMeter:
         """Return ``latency_ms`` and ``latency_p95_ms`` of a file, 95 % interval included.
 
         Facts: ``latency_raw_ms`` (median as timed), ``latency_reference_ms`` (the reference as timed beside
-            it) and
-        ``latency_drift`` (that over its nominal value; 1 when the machine kept its speed).
+        it), ``latency_drift`` (that over its nominal value; 1 when the machine kept its speed), and
+        ``latency_timed`` (how, one sentence) where the device has a clock of its own.
 
         Args:
             file: the candidate's model file.
@@ -124,6 +125,7 @@ class LatencyMeter:
                 "latency_raw_ms": float(np.median([r.candidate.median_ms for r in rounds])),
                 "latency_reference_ms": reference,
                 "latency_drift": reference / nominal,
+                **timing_facts(rounds[0].candidate),
             },
         )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Mapping
+    from collections.abc import Sequence
 
-__all__ = ["Spread", "interleave"]
+__all__ = ["Spread", "interleave", "spread_of"]
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ def interleave(
             for _ in range(repeats[name]):
                 call()
             times[name].append((clock() - start) * 1e3 / repeats[name])
-    return {name: _spread(found) for name, found in times.items()}
+    return {name: spread_of(found) for name, found in times.items()}
 
 
-def _spread(times: list[float]) -> Spread:
+def spread_of(times: Sequence[float]) -> Spread:
+    """Return median and quartiles of times in ms; there is at least one."""
     ordered = sorted(times)
     quarter = len(ordered) // 4
     return Spread(median(ordered), ordered[quarter], ordered[-1 - quarter], len(ordered))

@@ -22,6 +22,7 @@ from automl.stages.check import check_threads
 from automl.stages.folder import CONFIG_FILE
 from automl.targets.onnx_export import export_onnx
 from automl.targets.table import make_target
+from automl.targets.timing import timing_facts
 from automl.transforms.plan import QuantizationPlan
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def measure_side_by_side(
                                 "latency_ms": latency,
                                 "latency_p95_ms": Metric(timing.p95_ms, "ms", n=timing.repeats),
                                 "artifact_bytes": Metric(entry.size_bytes, "B"),
-                            }
+                            },
+                            timing_facts(timing),
                         ),
                     )
                 )

@@ -11,7 +11,7 @@ from automl import __version__
 __all__ = ["code_version"]
 
 #: Rooms whose code decides the numbers that runs share; a change elsewhere keeps the tables.
-ROOMS = ("models", "data", "searchspaces", "transforms", "targets", "evaluators", "stages")
+ROOMS = ("models", "data", "searchspaces", "transforms", "kernels", "targets", "evaluators", "stages")
 
 
 @cache

@@ -28,6 +28,7 @@ from automl.stages.prepare import timing_inputs
 from automl.stages.problem import uniform_candidates
 from automl.stages.repaired import repaired_plan
 from automl.stages.simulate import plan_file
+from automl.targets.timing import timing_facts
 from automl.transforms.materialize import materialize
 from automl.transforms.plan_file import save_plan
 
@@ -299,7 +300,8 @@ class _Sitting:
                 {
                     "latency_ms": Metric(t.median_ms, "ms", t.low_ms, t.high_ms, t.repeats),
                     "latency_p95_ms": Metric(t.p95_ms, "ms", n=t.repeats),
-                }
+                },
+                timing_facts(t),
             )
             for t in timings
         ]

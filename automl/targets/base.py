@@ -77,6 +77,7 @@ class Timing:
         high_ms: upper end.
         p95_ms: 95th percentile of the single runs.
         repeats: number of timed runs.
+        how: how the runs were taken, one sentence; empty for the host's clock around calls.
     """
 
     median_ms: float
@@ -84,6 +85,7 @@ class Timing:
     high_ms: float
     p95_ms: float
     repeats: int
+    how: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from automl.core.errors import unknown_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEVICES", "Device", "find_device"]
+__all__ = ["DEVICES", "Device", "device_reported_as", "find_device"]
 
 TERA, GIGA = 1e12, 1e9
 
@@ -99,3 +99,22 @@ def find_device(name: str) -> Device:
     if name not in DEVICES:
         raise TargetError(unknown_name("device", name, DEVICES))
     return DEVICES[name]
+
+
+#: How torch names the devices of the table; cards of another memory or power have another roofline.
+_REPORTED = {
+    "NVIDIA H100 80GB HBM3": "h100",
+    "NVIDIA A100-SXM4-40GB": "a100",
+    "NVIDIA A100-PCIE-40GB": "a100",
+    "NVIDIA L40S": "l40s",
+    "NVIDIA L40": "l40",
+    "NVIDIA RTX A6000": "a6000",
+    "NVIDIA A40": "a40",
+    "AMD Instinct MI300X": "mi300x",
+}
+
+
+def device_reported_as(name: str) -> Device | None:
+    """Return the device that torch calls ``name``, None when the table does not have that very card."""
+    found = _REPORTED.get(name)
+    return None if found is None else DEVICES[found]

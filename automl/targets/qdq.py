@@ -45,6 +45,9 @@ _KEEP_CODES = (
     "Slice",
 )
 
+#: Far below one step of any product of codes, and far above the smallest float32.
+_NOTHING = 1e-30
+
 _RUNTIMES = ("onnxruntime", "openvino")
 
 
@@ -241,6 +244,7 @@ class _Edit:
                 raise EvaluationError(
                     f"site {site} adds no bias, but the plan corrects it; drop the correction"
                 )
+            self._fill_bias(site, use, weight)
             return
         bias = self._base.constants[use.bias] if weight.bias is None else weight.bias
         name = f"{site}.bias.{use.reader}"
@@ -259,6 +263,17 @@ class _Edit:
         else:
             return
         _rewire(self._nodes[use.bias_node], use.bias, name)
+
+    def _fill_bias(self, site: str, use: OnnxUse, weight: QuantizedWeight) -> None:
+        """Give an integer ``Gemm`` without bias one that changes nothing, for OpenVINO.
+
+        Where its result is handed on as codes, OpenVINO 2026.4 reads the bias that is not there and the codes
+        are anything. A bias of one number for all channels is taken out again, so they differ.
+        """
+        integer = not weight.group and self._input_quantizer(use) is not None
+        if self._runtime == "openvino" and use.op == "Gemm" and integer:
+            nothing = np.linspace(-_NOTHING, _NOTHING, len(weight.codes)).astype(np.float32)
+            self._nodes[use.node].input.append(self._constant(f"{site}.bias.none", nothing))
 
     def _input_quantizer(self, use: OnnxUse) -> ActivationQuantizer | None:
         """Return the quantizer of what the site reads, sought upwards through ops that keep codes valid."""

@@ -96,6 +96,7 @@ class RuntimeTarget:
         self._start = partial(WorkerClient, runtime, self.threads, environment, timeout_s, own_core=own_core)
         self._client = self._start()
         self._info: TargetInfo | None = None
+        self._order: tuple[int, ...] = ()
 
     def info(self) -> TargetInfo:
         """Return what this target is on this machine; starts the worker the first time.
@@ -106,6 +107,7 @@ class RuntimeTarget:
         if self._info is None:
             reply, _ = self._client.call("info")
             machine = fingerprint(runtime=reply["runtime"], threads=self.threads, isa=self._isa)
+            machine |= reply.get("machine", {})
             self._info = TargetInfo(
                 name=self.name,
                 runtime=reply["runtime"],
@@ -121,6 +123,11 @@ class RuntimeTarget:
     def worker_pid(self) -> int | None:
         """Process id of the running worker, None when there is none."""
         return self._client.pid
+
+    @property
+    def run_order(self) -> tuple[int, ...]:
+        """Which model each run of the last timing was of, in the order in which they were taken."""
+        return self._order
 
     @property
     def rules(self) -> QuantizationRules:
@@ -185,6 +192,12 @@ class RuntimeTarget:
         Raises:
             EvaluationError: a model fails or there is nothing to repeat.
         """
+        return self._timed(models, inputs, repeats)[0]
+
+    def _timed(
+        self, models: Sequence[tuple[Path, str]], inputs: Arrays, repeats: int
+    ) -> tuple[list[list[float]], list[str]]:
+        """Return run times in ms, and for each model how the worker took them; "" by the host's clock."""
         if repeats < 1:
             raise EvaluationError(f"repeats are {repeats}; ask for at least one")
         samples = self._samples(inputs)
@@ -200,7 +213,9 @@ class RuntimeTarget:
         arguments = {"handles": handles, "repeats": repeats, "warmup": _WARMUP}
         reply, _ = self._client.call("time", arguments, inputs)
         self._client.trim()
-        return [list(map(float, s)) for s in reply["samples"]]
+        self._order = tuple(map(int, reply["order"]))
+        how = [str(h) for h in reply["how"]] or [""] * len(handles)
+        return [list(map(float, s)) for s in reply["samples"]], how
 
     def profile(self, model: Path, inputs: Arrays, *, float_type: str, repeats: int) -> list[NodeProfile]:
         """Return the runtime's executed nodes in execution order with mean times.

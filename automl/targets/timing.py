@@ -13,7 +13,7 @@ from automl.targets.base import Timing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["drift_ratio", "median_interval", "summarize"]
+__all__ = ["drift_ratio", "median_interval", "summarize", "timing_facts"]
 
 
 def median_interval(samples: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -53,6 +53,11 @@ def summarize(samples: Sequence[float]) -> Timing:
         p95_ms=float(np.percentile(values, 95)),
         repeats=len(values),
     )
+
+
+def timing_facts(timing: Timing) -> dict[str, str]:
+    """Return the fact ``latency_timed``, how runs were taken; nothing for the host's clock."""
+    return {"latency_timed": timing.how} if timing.how else {}
 
 
 def drift_ratio(reference: Sequence[float]) -> float:

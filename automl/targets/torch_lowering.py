@@ -11,6 +11,8 @@ import torch
 from torch import fx
 
 from automl.targets.torch_attention import fuse_attention
+from automl.targets.torch_devices import place_on
+from automl.targets.torch_devices import waiting_node
 from automl.targets.torch_half import to_half
 from automl.targets.torch_layers import entry
 from automl.targets.torch_sites import place_layers
@@ -54,11 +56,13 @@ class Lowered:
         run: takes the input tensors, returns a tensor or a tuple of them.
         graph: the lowered graph; ``get_attr`` and ``call_module`` targets are names in ``parts``.
         parts: tensors and layers' forward functions.
+        waits: why the launches cannot be captured as a graph of the device, empty when nothing is known.
     """
 
     run: Callable[..., Any]
     graph: fx.Graph
     parts: dict[str, Any]
+    waits: str = ""
 
 
 def lower(program: Program, serving: Serving) -> Lowered:
@@ -76,6 +80,7 @@ def lower(program: Program, serving: Serving) -> Lowered:
         elif node.target is aten.clone.default:
             # Nothing is written in place here, so a copy is needed for its order alone.
             node.target = aten.contiguous.default
+    place_on(graph, serving.device)
     fuse_attention(graph)
     _erase_unread(graph)
     layers = place_layers(program, serving)
@@ -87,7 +92,8 @@ def lower(program: Program, serving: Serving) -> Lowered:
     _fold_constants(graph, parts)
     _erase_unread(graph)
     graph.lint()
-    return Lowered(_compiled(graph, parts), graph, parts)
+    waits = waiting_node(graph)
+    return Lowered(_compiled(graph, parts), graph, parts, waits)
 
 
 def _erase_unread(graph: fx.Graph) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from typing import Any
@@ -13,6 +12,9 @@ from torch import fx
 
 from automl.core.errors import EvaluationError
 from automl.core.errors import unknown_name
+from automl.kernels.cuda_device import CudaDevice
+from automl.kernels.device_timing import Program
+from automl.targets.host_timing import HostClock
 from automl.targets.torch_lowering import lower
 from automl.targets.torch_program import read_program
 from automl.targets.torch_sites import Serving
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from automl.kernels.device_timing import Marks
     from automl.targets.torch_lowering import Lowered
     from automl.targets.torch_program import ProgramInput
 
@@ -73,13 +76,37 @@ class TorchModel:
 
         return call
 
-    def profile(self, inputs: Arrays, repeats: int) -> list[dict[str, Any]]:
-        """Return executed nodes with mean times of all but the first runs."""
+    def program(self, inputs: Arrays, sets: int) -> Program:
+        """Return the model on ``sets`` copies of ``inputs``, each in memory of its own, for a device's clock.
+
+        A run queues its work and does not wait for it.
+        """
+
+        def bound(tensors: list[torch.Tensor]) -> Callable[[], object]:
+            def call() -> object:
+                with torch.inference_mode():
+                    return self._lowered.run(*tensors)
+
+            return call
+
+        copies = ([t.clone() for t in self._tensors(inputs)] for _ in range(sets))
+        return Program(tuple(map(bound, copies)), self._lowered.waits)
+
+    def profile(self, inputs: Arrays, repeats: int, clock: Marks | None = None) -> list[dict[str, Any]]:
+        """Return executed nodes with mean times of all but the first runs.
+
+        Args:
+            inputs: one batch.
+            repeats: runs that count.
+            clock: takes the times; that of the model's device when None.
+        """
         tensors = self._tensors(inputs)
+        if clock is None:
+            clock = HostClock() if self._device == "cpu" else CudaDevice()
         spent: dict[fx.Node, list[float]] = {}
         with torch.inference_mode():
             for _ in range(_COLD + repeats):
-                self._timed_run(tensors, spent)
+                self._timed_run(tensors, spent, clock)
         rows = []
         for node, times in spent.items():
             label = node.meta.get("kind", "")
@@ -90,13 +117,17 @@ class TorchModel:
                     "precision": node.meta.get("precision", str(node.meta.get("dtype", ""))).removeprefix(
                         "torch."
                     ),
-                    "ms": float(np.mean(times[_COLD:])) * 1e3,
+                    "ms": float(np.mean(times[_COLD:])),
                     "origins": list(node.meta.get("origins", (node.name,))),
                 }
             )
         return rows
 
-    def _timed_run(self, tensors: Sequence[torch.Tensor], spent: dict[fx.Node, list[float]]) -> None:
+    def _timed_run(
+        self, tensors: Sequence[torch.Tensor], spent: dict[fx.Node, list[float]], clock: Marks
+    ) -> None:
+        """Run once and add every node's milliseconds; the device is waited for at the end alone."""
+        marks: dict[fx.Node, tuple[Any, Any]] = {}
         values: dict[fx.Node, Any] = {}
         waiting = iter(tensors)
         for node in self._lowered.graph.nodes:
@@ -108,11 +139,12 @@ class TorchModel:
                 call = self._lowered.parts[node.target] if node.op == "call_module" else node.target
                 arguments = fx.node.map_arg(node.args, values.__getitem__)
                 named = fx.node.map_arg(node.kwargs, values.__getitem__)
-                start = time.perf_counter()
+                start = clock.mark()
                 values[node] = call(*arguments, **named)
-                if self._device != "cpu":
-                    torch.cuda.synchronize()
-                spent.setdefault(node, []).append(time.perf_counter() - start)
+                marks[node] = start, clock.mark()
+        clock.synchronize()
+        for node, (start, end) in marks.items():
+            spent.setdefault(node, []).append(clock.elapsed_ms(start, end))
 
     def _tensors(self, inputs: Arrays) -> list[torch.Tensor]:
         if len(inputs) != len(self.inputs):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl.core.errors import TargetError
 from automl.targets.kernel_sites import triton_strike
 from automl.targets.program_target import ProgramTarget
+from automl.targets.timing import summarize
 from automl.targets.triton_device import interpreted
 from automl.targets.triton_device import triton_device
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from automl.searchspaces.graph import Site
     from automl.targets.base import Footprint
     from automl.targets.base import NodeProfile
+    from automl.targets.base import Timing
 
     Arrays = Sequence[NDArray[np.generic]]
 
@@ -54,6 +57,17 @@ class TritonTarget(ProgramTarget):
     def strike(self, site: Site, option: str) -> str | None:
         """Return why no Triton kernel serves ``option`` at ``site``, or None."""
         return triton_strike(site, option)
+
+    def time(self, models: Sequence[tuple[Path, str]], inputs: Arrays, *, repeats: int) -> list[Timing]:
+        """Time (file, float type) pairs in turns by events, see :mod:`automl.kernels.device_timing`.
+
+        Raises:
+            TargetError: the kernels run in the interpreter.
+            EvaluationError: a model fails or there is nothing to repeat.
+        """
+        _refuse_interpreter("time")
+        samples, how = self._timed(models, inputs, repeats)
+        return [replace(summarize(s), how=h) for s, h in zip(samples, how, strict=True)]
 
     def run_times(
         self, models: Sequence[tuple[Path, str]], inputs: Arrays, *, repeats: int

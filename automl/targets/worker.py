@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import asdict
 from math import prod
 from typing import TYPE_CHECKING
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 from automl.core.errors import TargetError
 from automl.core.errors import unknown_name
 from automl.targets.footprint import serving_footprint
+from automl.targets.host_timing import time_on_host
 from automl.targets.idle_model import idle_input
 from automl.targets.own_core import claim_core
 
@@ -53,9 +55,6 @@ BACKENDS = {
     "triton": "automl.targets.triton_backend:TritonBackend",
 }
 
-#: Timed runs of one model in a row, after one untimed run that brings its weights back into the caches.
-_BURST = 4
-
 
 class LoadedModel(Protocol):
     """A compiled model.
@@ -77,7 +76,11 @@ class LoadedModel(Protocol):
 
 
 class Backend(Protocol):
-    """A serving runtime inside the worker."""
+    """A serving runtime inside the worker.
+
+    One whose device has a clock of its own also has a ``timer``, called in place of
+    :func:`automl.targets.host_timing.time_on_host` where it is not None.
+    """
 
     def info(self) -> dict[str, Any]:
         """Return runtime, device, float_types, default_float."""
@@ -144,7 +147,7 @@ class _Session:
         if command == "profile":
             return {"nodes": self._models[head["handle"]].profile(arrays, head["repeats"])}, ()
         if command == "time":
-            return {"samples": self._time(head["handles"], arrays, head["repeats"], head["warmup"])}, ()
+            return self._time(head["handles"], arrays, head["repeats"], head["warmup"]), ()
         if command == "memory":
             return dict(self._memory(head, arrays)), ()
         raise TargetError(f"unknown worker command '{command}'; update both sides of the protocol")
@@ -170,27 +173,10 @@ class _Session:
 
         return serving_footprint(serve_idle, lambda: load(head["path"], inputs), inputs, head["runs"])
 
-    def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> list[list[float]]:
-        """Return run times in ms, per handle, from interleaved bursts in alternating order."""
-        bound = [self._models[h].bind(inputs) for h in handles]
-        for run in bound:
-            for _ in range(warmup):
-                run()
-        samples: list[list[float]] = [[] for _ in bound]
-        done = 0
-        order = list(range(len(bound)))
-        while done < repeats:
-            burst = min(_BURST, repeats - done)
-            for index in order:
-                run = bound[index]
-                run()
-                for _ in range(burst):
-                    start = time.perf_counter_ns()
-                    run()
-                    samples[index].append((time.perf_counter_ns() - start) / 1e6)
-            done += burst
-            order.reverse()
-        return samples
+    def _time(self, handles: list[int], inputs: Arrays, repeats: int, warmup: int) -> dict[str, Any]:
+        """Return the run times of the models, by the clock of their device where it has one."""
+        timer = getattr(self._backend, "timer", None) or time_on_host
+        return asdict(timer([self._models[h] for h in handles], inputs, repeats=repeats, warmup=warmup))
 
 
 def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:

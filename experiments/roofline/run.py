@@ -2,7 +2,7 @@
 
     python experiments/roofline/run.py prepare --work FOLDER
     python experiments/roofline/run.py measure --work FOLDER [--threads 2] [--repeats 4] [--sittings 5]
-    python experiments/roofline/run.py table
+    python experiments/roofline/run.py table [--results FILE]
 
 ``prepare`` traces and exports each model at each length, ``measure`` measures the processor and profiles
 every (model, length, batch) in several sittings and writes ``results.json``, ``table`` prints what the README
@@ -58,7 +58,7 @@ def tokens(name, batch, length):
     return [ids, np.ones_like(ids)][: MODELS[name]]
 
 
-def measure(work, threads, repeats, count):
+def measure(work, threads, repeats, count, results):
     device = measure_cpu(threads)
     target = make_target("openvino", threads=threads)
     groups = {}
@@ -87,7 +87,7 @@ def measure(work, threads, repeats, count):
         "repeats": repeats,
         "groups": list(groups.values()),
     }
-    RESULTS.write_text(json.dumps(body) + "\n")
+    results.write_text(json.dumps(body) + "\n")
 
 
 def add(groups, where, graph, priced, times):
@@ -123,8 +123,8 @@ def line(title, rows):
     print(f"| {title} | {len(times)} | {shown} | {100 * error:.0f} % |")
 
 
-def table():
-    body = json.loads(RESULTS.read_text())
+def table(results):
+    body = json.loads(results.read_text())
     machine, device, groups = body["machine"], body["device"], body["groups"]
     peaks = ", ".join(f"{k} {v / 1e9:.0f} Gop/s" for k, v in device["peaks"].items())
     print(f"{machine['runtime']}, {machine['cpu']}, {machine['threads']} threads: {peaks}, ", end="")
@@ -162,13 +162,14 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--sittings", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.step == "prepare":
         prepare(given.work)
     elif given.step == "measure":
-        measure(given.work, given.threads, given.repeats, given.sittings)
+        measure(given.work, given.threads, given.repeats, given.sittings, given.results)
     else:
-        table()
+        table(given.results)
 
 
 if __name__ == "__main__":

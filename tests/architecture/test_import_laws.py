@@ -75,7 +75,8 @@ LAWS: dict[str, Law] = {
         ("torch", "ray", "optuna", "triton", "automl.transforms", "automl.targets", *_SEARCH),
     ),
     "testing": Law(
-        ("core", "testing", "searchspaces", "strategies", "execution", "evaluators"), ("automl.api",)
+        ("core", "testing", "searchspaces", "strategies", "execution", "evaluators", "targets", "transforms"),
+        ("automl.api",),
     ),
     "stages": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),
     "engine.py": Law(("*",), ("ray", "triton", "automl.api", *_HEAVY_UI)),

@@ -20,7 +20,6 @@ CONTRACTS = {
     "__init__.py",
     "evaluators/base.py",
     "execution/base.py",
-    "kernels/builds.py",
     "strategies/base.py",
     "targets/base.py",
     "transforms/plan.py",

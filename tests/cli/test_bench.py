@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+from automl.core.measurement import Measurement
+from automl.core.measurement import Metric
+
 
 def test_model_and_artifact_are_shown_side_by_side(shell, digits_run, digits_data):
     folder = digits_run.folder / digits_run.best.member.artifact
@@ -27,3 +30,14 @@ def test_models_of_different_origin_are_refused(shell, digits_run):
     said = shell("bench", folder, "tests.artifact.models:nothing")
     assert said.code == 2
     assert said.err.count("\n") == 1
+
+
+def test_how_a_device_was_timed_is_shown(shell, monkeypatch):
+    metrics = {"latency_ms": Metric(1.0, "ms")}
+    rows = [("plain", Measurement(metrics)), ("fast", Measurement(metrics, {"latency_timed": "a graph [x]"}))]
+    monkeypatch.setattr("automl.api.bench_models", lambda *_, **__: rows)
+    said = shell("bench", "plain", "fast").out
+    assert "fast: timed by a graph [x]" in said
+    assert "plain: timed" not in said
+    models = json.loads(shell("bench", "plain", "fast", "--json").out)["models"]
+    assert [m.get("latency_timed") for m in models] == [None, "a graph [x]"]

@@ -6,8 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from automl.cli.app import app
+from automl.core.errors import ConfigError
 from automl.core.errors import KernelError
 from automl.kernels import table
+from automl.stages import kernel_bench_device
+from automl.stages.kernel_bench import KernelRow
 
 
 def _run(*arguments: str):
@@ -86,3 +89,32 @@ def test_an_unknown_kernel_is_refused():
     assert isinstance(done.exception, KernelError)
     with pytest.raises(KernelError, match="did you mean 'w8a8_linear'"):
         raise done.exception
+
+
+def test_bench_refuses_a_device_that_is_not_there_or_not_known_and_names_that_it_cannot_use():
+    for arguments, error, says in (
+        (("--device", "cuda"), KernelError, "this machine has none; use --device cpu"),
+        (("--device", "cud"), ConfigError, "did you mean 'cuda'"),
+        (("w8a8_linear",), ConfigError, "leave the names out, or use --device cuda"),
+    ):
+        done = _run("bench", *arguments)
+        assert isinstance(done.exception, error), arguments
+        assert says in str(done.exception)
+
+
+def test_bench_on_a_device_prints_rows_with_device_driver_and_commit(monkeypatch):
+    row = KernelRow("w8a8_linear", 1, 2, 3, "automl", 0.5, 0.4, 0.6, 9, 0.1, 0.2, "torch", 1.5, "graph", "")
+    facts = {"device": "paper", "driver": "1", "commit": "abc"}
+    asked = []
+
+    def measure(kernels, *, rounds):
+        asked.append((list(kernels), rounds))
+        return [row], facts
+
+    monkeypatch.setattr(kernel_bench_device, "wanted_device", lambda name: "cuda")
+    monkeypatch.setattr(kernel_bench_device, "measure_on_device", measure)
+    body = json.loads(_run("bench", "w8a8_linear", "--rounds", "9", "--json").stdout)
+    assert {k: body[k] for k in facts} == facts
+    assert body["rows"][0]["times_best_torch"] == 1.5
+    assert asked == [(["w8a8_linear"], 9)]
+    assert "driver: 1" in _run("bench").stdout

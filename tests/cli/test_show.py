@@ -48,3 +48,15 @@ def test_the_kernel_of_every_site_is_shown_with_the_reasons(shell, torch_run):
     body = json.loads(shell("show", torch_run.folder, "--json").out)
     row = next(r for r in body["front"] if r["id"] == member.id)
     assert "cpu" in {s["implementation"] for s in row["served"]}
+
+
+def test_how_a_device_was_timed_is_shown_where_the_answer_has_it(shell, copied_run):
+    file = copied_run / "answer.json"
+    answer = json.loads(file.read_text())
+    assert "timed by" not in shell("show", copied_run, answer["best"]).out
+    for member in answer["front"]:
+        member["measurement"]["facts"]["latency_timed"] = "replays of a captured graph"
+    file.write_text(json.dumps(answer))
+    assert "timed by replays of a captured graph" in shell("show", copied_run, answer["best"]).out
+    body = json.loads(shell("show", copied_run, "--json").out)
+    assert {row["latency_timed"] for row in body["front"]} == {"replays of a captured graph"}

@@ -21,6 +21,10 @@ def one_sentence(said) -> str:
         (("search", "m", "--bugdet", "latency=5ms"), ("'--bugdet' of automl search", "mean '--budget'")),
         (("search", "m", "-z"), ("unknown option '-z'", "see automl search --help")),
         (("search", "m", "--trials", "many"), ("--trials got 'many' and takes a whole number",)),
+        (
+            ("kernels", "bench", "--rounds", "3"),
+            ("--rounds got '3' and takes a whole number of at least 4;",),
+        ),
         (("search", "m", "--seed", "1.5"), ("--seed got '1.5' and takes a whole number",)),
         (("bench", "m", "--repeats", ""), ("--repeats got '' and takes a whole number",)),
         (("search", "m", "n"), ("extra argument", "(n)", "write: automl search [OPTIONS] [MODEL]")),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,19 @@ def test_drift_is_recorded():
     assert facts["latency_drift"] == pytest.approx(1.5)
     assert facts["latency_raw_ms"] == pytest.approx(3.0)
     assert facts["latency_reference_ms"] == pytest.approx(6.0)
+
+
+def test_a_device_with_a_clock_of_its_own_leaves_how_it_was_read():
+    target = DriftingTarget([1.0])
+    plain = target.time
+
+    def time(models, inputs, *, repeats):
+        return [replace(t, how="a captured graph") for t in plain(models, inputs, repeats=repeats)]
+
+    meter = LatencyMeter(target, (REFERENCE, "f32"), INPUTS)
+    assert "latency_timed" not in meter.measure(FILE, "f32").facts
+    target.time = time
+    assert meter.measure(FILE, "f32").facts["latency_timed"] == "a captured graph"
 
 
 def test_disturbed_rounds_are_repeated_and_do_not_count():

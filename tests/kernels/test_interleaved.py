@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from automl.kernels.interleaved import interleave
+from automl.kernels.interleaved import spread_of
 
 
 class _Clock:
@@ -44,3 +45,8 @@ def test_the_median_ignores_a_disturbance():
     found = interleave({"a": call}, clock, rounds=9, round_ms=1.0)["a"]
     assert found.median_ms == pytest.approx(1.0)
     assert found.low_ms == pytest.approx(1.0)
+
+
+def test_a_spread_is_the_median_between_the_quartiles():
+    found = spread_of([float(t) for t in (9, 1, 2, 3, 4, 5, 6, 7, 8)])
+    assert (found.low_ms, found.median_ms, found.high_ms, found.rounds) == (3.0, 5.0, 7.0, 9)

@@ -7,6 +7,7 @@ import pytest
 from automl.core.errors import TargetError
 from automl.targets.devices import DEVICES
 from automl.targets.devices import Device
+from automl.targets.devices import device_reported_as
 from automl.targets.devices import find_device
 
 
@@ -46,3 +47,12 @@ def test_figures_must_be_positive_and_finite(wrong):
 def test_a_device_states_its_f32():
     with pytest.raises(TargetError, match="no f32 peak"):
         Device("x", "x", {"bf16": 1.0}, 1.0, 1.0)
+
+
+def test_a_card_is_found_by_the_name_that_torch_has_for_it_and_its_sister_is_not():
+    found = device_reported_as("NVIDIA H100 80GB HBM3")
+    assert found is not None
+    assert found.name == "h100"
+    # Cards of less power or more memory bandwidth have another roofline.
+    for name in ("NVIDIA H100 PCIe", "NVIDIA A100-SXM4-80GB", "NVIDIA H200", ""):
+        assert device_reported_as(name) is None

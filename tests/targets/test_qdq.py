@@ -118,3 +118,21 @@ def test_codes_below_eight_bits_are_named_with_their_bits(small: Small) -> None:
     packed = packed_bits(plan, apply_plan(small.base, plan, "openvino"))
     assert set(packed.values()) == {4}
     assert {name.partition(".weight.")[0] for name in packed} == {"left"}
+
+
+@pytest.mark.parametrize(("runtime", "inputs"), [("openvino", 3), ("onnxruntime", 2)])
+def test_an_integer_product_without_bias_gets_one_that_changes_nothing_for_openvino(
+    small: Small, runtime: str, inputs: int
+) -> None:
+    model = apply_plan(small.base, small.plan(ALL), runtime)
+    (node,) = [n for n in model.graph.node if "hidden.weight.n.out" in n.input]
+    assert (node.op_type, len(node.input)) == ("Gemm", inputs)
+    # Weights alone leave the product in float, where nothing goes wrong.
+    float_model = apply_plan(small.base, small.plan({"hidden": "w8"}), runtime)
+    (node,) = [n for n in float_model.graph.node if "hidden.weight.n.out" in n.input]
+    assert len(node.input) == 2
+    if runtime == "openvino":
+        (filled,) = [t for t in model.graph.initializer if t.name == "hidden.bias.none"]
+        values = onnx.numpy_helper.to_array(filled)
+        assert len(set(values.tolist())) == len(values) == 32
+        assert 0 < np.abs(values).max() < 1e-20

@@ -45,7 +45,7 @@ class Client:
 
     def call(self, command: str, arguments: Any = None, arrays: Any = ()) -> Any:
         if command == "info":
-            facts = {"runtime": "stand-in 1.0", "device": "x86_64"}
+            facts = {"runtime": "stand-in 1.0", "device": "x86_64", "machine": {"gpu": {"driver": "7"}}}
             return {**facts, "float_types": ["bf16", "f32"], "default_float": "bf16"}, []
         if command == "memory":
             self.asked = {**arguments, "idle": Path(arguments["idle"]).read_bytes()}
@@ -54,7 +54,7 @@ class Client:
             self.batches.append(len(arrays[0]))
             return {}, [2 * arrays[0]]
         if command == "time":
-            return {"samples": [[1, 2, 3] for _ in arguments["handles"]]}, []
+            return {"samples": [[1, 2, 3] for _ in arguments["handles"]], "order": [0, 1], "how": []}, []
         node = {"name": "n", "op": "Convolution", "precision": "i8", "ms": 0.5, "origins": ["conv"]}
         if self.fixed == 99:
             raise EvaluationError("profiling failed")
@@ -97,6 +97,7 @@ def test_a_device_the_runtime_does_not_name_is_named_by_the_system() -> None:
     info = target.info()
     assert info.device == info.machine["cpu"] != "x86_64"
     assert info.machine["isa"] == "avx2"
+    assert info.machine["gpu"] == {"driver": "7"}
     assert (info.threads, info.default_float, info.float_types) == (1, "bf16", ("bf16", "f32"))
     assert target.info() is info
 
@@ -105,7 +106,8 @@ def test_times_are_summarized_for_each_model() -> None:
     target, _ = make()
     first, second = target.time([(FILE, "f32"), (FILE, "bf16")], [samples(1)], repeats=3)
     assert first == second
-    assert (first.median_ms, first.repeats) == (2.0, 3)
+    assert (first.median_ms, first.repeats, first.how) == (2.0, 3, "")
+    assert target.run_order == (0, 1)
 
 
 def test_a_model_of_another_batch_is_not_timed() -> None:

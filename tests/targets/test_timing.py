@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from automl.core.errors import EvaluationError
 from automl.targets.timing import drift_ratio
 from automl.targets.timing import median_interval
 from automl.targets.timing import summarize
+from automl.targets.timing import timing_facts
 
 
 def test_interval_of_twenty_samples_is_the_sixth_and_the_fifteenth() -> None:
@@ -46,3 +49,9 @@ def test_drift_compares_the_ends() -> None:
     assert drift_ratio([1.0, 1.0, 5.0, 2.0, 2.0, 2.0]) == 2.0
     with pytest.raises(EvaluationError):
         drift_ratio([1.0, 2.0])
+
+
+def test_how_a_device_was_timed_is_a_fact_and_the_hosts_clock_is_none() -> None:
+    timing = summarize([1.0, 2.0])
+    assert timing_facts(timing) == {}
+    assert timing_facts(replace(timing, how="a graph")) == {"latency_timed": "a graph"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,3 +69,46 @@ def test_an_artifact_runs_with_its_threads_and_leaves_those_of_the_process(
 def test_an_unknown_float_type_names_the_known_ones(file: Path) -> None:
     with pytest.raises(EvaluationError, match=r"f8.*f32"):
         open_artifact(file, "torch", float_type="f8", threads=1)
+
+
+def test_sets_of_inputs_lie_apart_and_give_the_same_result(encoder: Small, file: Path) -> None:
+    model = load_program(file, Serving())
+    program = model.program([encoder.images], 3)
+    assert (len(program.runs), program.obstacle) == (3, "")
+    (y,) = model.run([encoder.images])
+    for run in program.runs:
+        result: Any = run()
+        np.testing.assert_array_equal(result.numpy(), y)
+    places = {
+        cell.data_ptr()
+        for run in program.runs
+        for held in run.__closure__ or ()
+        if isinstance(held.cell_contents, list)
+        for cell in held.cell_contents
+    }
+    assert len(places) == 3
+
+
+class Ticking:
+    """A device whose events are numbered; a node takes the time between its two."""
+
+    def __init__(self) -> None:
+        self.events = self.waits = 0
+
+    def mark(self) -> int:
+        self.events += 1
+        return self.events
+
+    def synchronize(self) -> None:
+        self.waits += 1
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        return float(end - start)
+
+
+def test_a_profile_by_events_waits_once_a_run_and_tells_milliseconds(encoder: Small, file: Path) -> None:
+    clock = Ticking()
+    rows = load_program(file, Serving()).profile([encoder.images], 3, clock)
+    assert {row["ms"] for row in rows} == {1.0}
+    # Three runs are left out of the mean.
+    assert (clock.waits, clock.events) == (6, 6 * 2 * len(rows))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from automl.core.errors import TargetError
+from automl.targets import triton_gpu
 from automl.targets.table import make_target
 from automl.targets.triton_gpu import TritonTarget
 from tests.targets.programs import ENCODER
@@ -83,3 +84,16 @@ def test_convolutions_and_four_bits_are_legal(target: TritonTarget, small: Small
     legality = target.legality(small.traced.graph)
     assert {"w8a8", "w4a8"} <= set(legality.options["stem"])
     assert legality.float_types == ("f32",)
+
+
+def test_times_of_a_device_come_with_how_they_were_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = TritonTarget(threads=1)
+    answers = ([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]], ["a graph", "eager launches (it waits)"])
+    monkeypatch.setattr(triton_gpu, "interpreted", lambda: False)
+    monkeypatch.setattr(made, "_timed", lambda models, inputs, repeats: answers)
+    first, second = made.time([(tmp_path, "f32")] * 2, [], repeats=3)
+    assert (first.median_ms, first.how) == (2.0, "a graph")
+    assert (second.median_ms, second.how) == (4.0, "eager launches (it waits)")
+    assert made.run_times([(tmp_path, "f32")] * 2, [], repeats=3) == answers[0]

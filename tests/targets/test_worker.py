@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from automl.targets.host_timing import RunTimes
 from automl.targets.worker import read_message
 from automl.targets.worker import serve
 from automl.targets.worker import write_message
@@ -97,6 +98,25 @@ def test_a_failing_command_is_answered_and_the_next_one_runs() -> None:
     assert replies[0][0]["error"] == "ValueError: first line the reason"
     np.testing.assert_array_equal(replies[2][1][0], [0, 2, 4])
     assert [len(s) for s in replies[4][0]["samples"]] == [6, 6]
+
+
+def test_a_backend_with_a_clock_of_its_own_times_by_it_and_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def timer(models: Any, inputs: Any, *, repeats: int, warmup: int) -> Any:
+        asked.append((len(models), len(inputs), repeats, warmup))
+        return RunTimes([[0.5] * repeats for _ in models], [0, 1] * repeats, ["graph", "eager"])
+
+    time = {"command": "time", "handles": [2, 1], "repeats": 3, "warmup": 2}
+    monkeypatch.setattr(_Backend, "timer", staticmethod(timer), raising=False)
+    *_, (reply, _) = _converse(_load("a"), _load("b"), (time, [np.arange(3)]))
+    assert (reply["samples"], reply["how"]) == ([[0.5] * 3] * 2, ["graph", "eager"])
+    assert reply["order"] == [0, 1] * 3
+    assert asked == [(2, 1, 3, 2)]
+    # In the interpreter there is no such device.
+    monkeypatch.setattr(_Backend, "timer", None)
+    *_, (reply, _) = _converse(_load("a"), _load("b"), (time, [np.arange(3)]))
+    assert ([len(s) for s in reply["samples"]], reply["how"]) == ([3, 3], [])
 
 
 class _Holder(_Doubler):

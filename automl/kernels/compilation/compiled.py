@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.core.errors import KernelError
+from automl.core.errors import unknown_name
 from automl.kernels import table
 from automl.kernels.compilation.devices import ARCHITECTURES
 from automl.kernels.compilation.devices import architecture
@@ -137,7 +138,8 @@ def compile_kernels(
         configs: only configurations whose name begins with one of these; all when empty.
 
     Raises:
-        KernelError: unknown kernel or architecture, or Triton is set to interpret.
+        KernelError: unknown kernel or architecture, a configuration that no kernel has, or Triton is set to
+            interpret.
     """
     from automl.kernels.compilation.triton_impl import interpreting
 
@@ -147,8 +149,12 @@ def compile_kernels(
             "allowed: 0 or nothing; unset it"
         )
     chosen = [architecture(name) for name in archs or ARCHITECTURES]
-    for name in kernels or table.KERNELS:
-        for build in table.builds(name):
-            if build.config.startswith(tuple(configs or ("",))):
-                for arch in chosen:
-                    yield _row(name, build, arch)
+    known = [(name, build) for name in kernels or table.KERNELS for build in table.builds(name)]
+    for start in configs:
+        if not any(build.config.startswith(start) for _, build in known):
+            kinds = {build.config.partition("-")[0] for _, build in known}
+            raise KernelError(unknown_name("configuration", start, kinds))
+    for name, build in known:
+        if build.config.startswith(tuple(configs or ("",))):
+            for arch in chosen:
+                yield _row(name, build, arch)

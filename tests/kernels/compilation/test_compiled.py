@@ -105,3 +105,11 @@ def test_every_kernel_compiles_in_every_configuration_for_every_architecture_wit
     wanted = {(n, b.config, a) for n in table.KERNELS for b in table.builds(n) for a in ARCHITECTURES}
     assert {(r["kernel"], r["config"], r["arch"]) for r in rows} == wanted
     assert [r for r in rows if r["faults"]] == []
+
+
+def test_a_configuration_that_no_kernel_has_is_named(monkeypatch):
+    from automl.kernels.compilation import triton_impl
+
+    monkeypatch.setattr(triton_impl, "interpreting", lambda: False)
+    with pytest.raises(KernelError, match="unknown configuration 'prefil2'; did you mean 'prefill'"):
+        next(compile_kernels(["w8a8_linear"], ["sm_90"], ["decode", "prefil2"]))
