@@ -21,6 +21,7 @@ class KernelSpec:
         paper: title and arXiv id of the source, empty when it is common knowledge.
         implementations: which of ``IMPLEMENTATIONS`` exist.
         cpu: what the CPU twin runs on, or why nothing pays there.
+        triton: why there is no Triton code, empty where there is.
     """
 
     name: str
@@ -29,6 +30,7 @@ class KernelSpec:
     paper: str = ""
     implementations: tuple[str, ...] = IMPLEMENTATIONS
     cpu: str = ""
+    triton: str = ""
 
     def __post_init__(self) -> None:
         if "reference" not in self.implementations:
