@@ -20,6 +20,7 @@ aten: Any = torch.ops.aten
 
 _ACTIVATIONS = {
     aten.relu.default: "relu",
+    aten.relu6.default: "relu6",
     aten.silu.default: "silu",
     aten.hardswish.default: "hardswish",
 }

@@ -157,7 +157,7 @@ def find_sites(program: Program, serving: Serving) -> Found:
     """
     pools = _pools(program) if serving.convolves else {}
     sites = [s for n in program.graph.nodes if (s := _site(n, program, serving, pools)) is not None]
-    additions = _additions(program) if serving.convolves else {}
+    additions = _additions(program, pools) if serving.convolves else {}
     _refuse_other_reads(program, sites, pools, additions)
     by_node = {s.node: s for s in sites}
     for node, (place, read) in additions.items():
@@ -187,16 +187,30 @@ def _reads_one(node: fx.Node) -> bool:
     return bool(node.op == "call_function" and node.args and hasattr(node.args[0], "op"))
 
 
-def _additions(program: Program) -> dict[fx.Node, tuple[int, Read]]:
+def _additions(
+    program: Program, pools: dict[fx.Node, tuple[MaxPoolCodes, Read]]
+) -> dict[fx.Node, tuple[int, Read]]:
     found = {}
     for node in program.graph.nodes:
         if node.target is not aten.add.Tensor or node.kwargs:
             continue
         for place, summand in enumerate(node.args):
-            read = program.reads.get((value_of(summand), node.name)) if hasattr(summand, "op") else None
+            if not hasattr(summand, "op"):
+                continue
+            read = _read(summand, node, program, pools)  # type: ignore[arg-type]
             if read is not None:
                 found[node] = place, read
     return found
+
+
+def _read(
+    value: fx.Node, reader: fx.Node, program: Program, pools: dict[fx.Node, tuple[MaxPoolCodes, Read]]
+) -> Read | None:
+    """Return the codes that a node reads of a value, None when it reads numbers.
+
+    What a pool of codes gives is read as codes by all; the plan names the pool's own input alone.
+    """
+    return pools[value][1] if value in pools else program.reads.get((value_of(value), reader.name))
 
 
 def _refuse_other_reads(program: Program, sites: list[FoundSite], pools: Any, additions: Any) -> None:
@@ -231,7 +245,7 @@ def _site(
     own = None if bias is None else program.tensors[str(bias.target)]
     if codes is not None and codes.bias is not None:
         own = codes.bias
-    read = pools[source][1] if source in pools else program.reads.get((value_of(source), node.name))
+    read = _read(source, node, program, pools)
     pad = None
     if geometry is not None and read is not None and codes is not None:
         pad, geometry = without_padding(node, geometry)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Read = tuple[float, int]
 
-__all__ = ["Serving", "place_layers"]
+__all__ = ["Serving", "erase_unread", "place_layers"]
 
 _GETITEM = operator.getitem
 
@@ -66,8 +66,16 @@ def place_layers(program: Program, serving: Serving) -> dict[str, torch.nn.Modul
             placer.pool(node, *found.pools[node])
         else:
             placer.number(node, *found.additions[node])
+    erase_unread(program.graph)
     placer.settle_residuals()
     return placer.parts
+
+
+def erase_unread(graph: fx.Graph) -> None:
+    """Erase the nodes whose values nobody reads."""
+    for node in reversed(list(graph.nodes)):
+        if node.op not in ("placeholder", "output") and not node.users:
+            graph.erase_node(node)
 
 
 def _groups(sites: list[FoundSite]) -> list[list[FoundSite]]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from automl.targets.torch_layers import ConvGeometry
-from automl.targets.torch_layers import ConvLayer
+from automl.targets.torch_conv_layers import ConvGeometry
+from automl.targets.torch_conv_layers import ConvLayer
 from automl.targets.torch_layers import FloatLinear
 from automl.targets.torch_layers import SplitLayer
 from automl.targets.torch_layers import cast
