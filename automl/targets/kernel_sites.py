@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from automl.core.served import ServedSite
 from automl.kernels.dispatch import choose
 from automl.kernels.dispatch import obstacle
+from automl.kernels.spec import IMPLEMENTATIONS
 from automl.kernels.table import spec
 from automl.targets.legality import strike_reason
 from automl.transforms.precision import parse_precision
@@ -178,7 +179,7 @@ def served_sites(
             reason = f"{reason}: {described.cpu}"
         others = [
             (which, obstacle(described, which, device) or _IDLE.get(which, "another one was asked for"))
-            for which in described.implementations
+            for which in IMPLEMENTATIONS
             if which != choice.implementation
         ]
         found.append(

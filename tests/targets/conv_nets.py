@@ -44,7 +44,7 @@ class MobileBlocks(nn.Module):
 
 
 class Reader(nn.Module):
-    """A value that a convolution adds and a later one reads again, and one that a layer adds to its own input."""
+    """A summand that is read again later, and a layer that adds to its own input."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ def test_any_layer_may_stay_in_float(mobile: Small, left_out: str) -> None:
 def test_float_convolutions_give_what_the_model_gives(mobile: Small) -> None:
     assert gap(outputs(mobile, {}, rules=CPU_PROGRAM_RULES), torch.from_numpy(mobile.logits)) < 1e-5
     kinds = _kinds(mobile, {})
-    # The padding in front, both sums and their activation stay; other activations are taken in or torch's own.
+    # Sums stay torch's own.
     assert kinds["float"] == len(MOBILE)
     assert kinds["add"] == 2
 
