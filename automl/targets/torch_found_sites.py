@@ -197,7 +197,7 @@ def _additions(
         for place, summand in enumerate(node.args):
             if not hasattr(summand, "op"):
                 continue
-            read = _read(summand, node, program, pools)  # type: ignore[arg-type]
+            read = _read(summand, node, program, pools)
             if read is not None:
                 found[node] = place, read
     return found

@@ -87,10 +87,10 @@ def quantized_reads(
                 for source in node.inputs:
                     if graph.node_by_name[source].op not in {"constant", "input"}:
                         reads[source, node.name] = None
-        elif rules.residuals and node.op == "add" and (source := _residual(graph, node)) is not None:
-            near = _neighbours(graph, node, see_through)
-            if near and near <= quantized:
-                reads[source, node.name] = None
+        elif rules.residuals and node.op == "add":
+            other = _residual(graph, node)
+            if other is not None and _neighbours(graph, node, see_through) <= quantized:
+                reads[other, node.name] = None
     return _moved_up(graph, reads, frozenset(rules.passthrough))
 
 

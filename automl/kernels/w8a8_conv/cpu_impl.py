@@ -180,9 +180,10 @@ def pack(
         sums = w.flatten(1).sum(dim=1, dtype=torch.int64)
         whole = whole - sums.double() * w_scale.double() * (x_zero * x_scale)
     steps = w_scale.float().contiguous()
-    lists = [list(map(int, numbers)) for numbers in (stride, inner, dilation)]
+    strides, dilations = list(stride), list(dilation)
+    wide = None if shape is None else list(shape)
     weight = torch.ops.onednn.qconv_prepack(
-        w.contiguous(), steps, x_scale, 0, *lists, groups, None if shape is None else list(shape)
+        w.contiguous(), steps, x_scale, 0, strides, inner, dilations, groups, wide
     )
     return PackedConv(
         weight,
@@ -192,7 +193,9 @@ def pack(
         x_scale,
         x_zero,
         None if itself else (left, right, top, bottom),
-        *lists,
+        strides,
+        inner,
+        dilations,
         groups,
         activation,
         out_dtype,
