@@ -47,6 +47,8 @@ _LAYERS = (
     Layer(1, 33, 70, (5, 4)),
     Layer(2, 8, 8, (9, 9), stride=(2, 2), padding=(0, 1, 0, 1), groups=8),
     Layer(1, 4, 4, (3, 3), (7, 7), padding=(3, 3)),
+    Layer(1, 8, 8, (182, 181), stride=(2, 2), padding=(0, 1, 0, 1), groups=8),
+    Layer(1, 8, 8, (182, 181), (2, 3), padding=(1, 1), dilation=(2, 1), groups=8),
 )
 
 

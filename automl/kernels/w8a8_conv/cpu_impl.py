@@ -2,11 +2,13 @@
 
 oneDNN takes a zero point of the input, but then reorders the packed weight in every call, which takes several
 times as long as the product where the map is small. So the zero point is part of the bias,
-``sum (c - z) w = sum c w - z sum w``, and what pads is the code ``z`` itself, written around the map.
+``sum (c - z) w = sum c w - z sum w``, and what pads is the code ``z`` itself, written around the map. Only a
+depthwise convolution of a large map, whose weight is small and whose copy is not, leaves it to oneDNN.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,9 @@ _POST_OPS: dict[str, tuple[str, list[float | None]]] = {
 #: What oneDNN applies after it has added the residual.
 _AFTER_RESIDUAL = ("none", "relu")
 
+#: Numbers of a map from which on its copy takes longer than the reordering of a depthwise weight.
+_LARGE_MAP = 1 << 18
+
 _POINTWISE = torch.ops.onednn.qconv_pointwise.default
 _BINARY = torch.ops.onednn.qconv2d_pointwise.binary
 
@@ -45,9 +50,10 @@ class PackedConv:
         weight: packed codes.
         scale: (n,) float32.
         zero: (n,) int32 zeros.
-        bias: (n,) float32, the term of the input's zero point in it.
+        bias: (n,) float32, with the term of a zero point of the input that oneDNN is not told.
         x_scale: step of the input's codes.
-        x_zero: code of the input's 0.
+        x_zero: code of the input's 0, which is written around the map.
+        named_zero: the same where it is left to oneDNN, 0 where it is part of the bias.
         written: (left, right, top, bottom) of the padding that is written around the map.
         stride: (height, width).
         padding: (height, width) of the padding that oneDNN does, of code 0.
@@ -64,6 +70,7 @@ class PackedConv:
     bias: torch.Tensor
     x_scale: float
     x_zero: int
+    named_zero: int
     written: tuple[int, int, int, int] | None
     stride: list[int]
     padding: list[int]
@@ -80,7 +87,7 @@ class PackedConv:
         y: torch.Tensor = _POINTWISE(
             x,
             self.x_scale,
-            0,
+            self.named_zero,
             self.weight,
             self.scale,
             self.zero,
@@ -109,7 +116,7 @@ class PackedConv:
         y: torch.Tensor = _BINARY(
             x,
             self.x_scale,
-            0,
+            self.named_zero,
             self.weight,
             self.scale,
             self.zero,
@@ -169,21 +176,24 @@ def pack(
     """
     need_steps("w8a8_conv", "w_scale", w_scale)
     left, right, top, bottom = four_sides(padding)
-    if not x_zero and w.shape[1] == 1 and list(dilation) == [1, 1]:
+    deep = w.shape[1] == 1
+    named = x_zero if deep and shape is not None and math.prod(shape[1:]) >= _LARGE_MAP else 0
+    if x_zero == named and deep and list(dilation) == [1, 1]:
         w, (left, right, top, bottom) = _evened(w, (left, right, top, bottom))
-    itself = (left == right and top == bottom and not x_zero) or not any((left, right, top, bottom))
+    itself = (left == right and top == bottom and x_zero == named) or not any((left, right, top, bottom))
+    named = named if itself and (left or top) else 0
     inner = [top, left] if itself else [0, 0]
     if shape is not None and not itself:
         shape = [*shape[:2], shape[2] + top + bottom, shape[3] + left + right]
     whole = torch.zeros(len(w), dtype=torch.float64) if bias is None else bias.double()
-    if x_zero:
+    if x_zero != named:
         sums = w.flatten(1).sum(dim=1, dtype=torch.int64)
         whole = whole - sums.double() * w_scale.double() * (x_zero * x_scale)
     steps = w_scale.float().contiguous()
     strides, dilations = list(stride), list(dilation)
     wide = None if shape is None else list(shape)
     weight = torch.ops.onednn.qconv_prepack(
-        w.contiguous(), steps, x_scale, 0, strides, inner, dilations, groups, wide
+        w.contiguous(), steps, x_scale, named, strides, inner, dilations, groups, wide
     )
     return PackedConv(
         weight,
@@ -192,6 +202,7 @@ def pack(
         whole.float(),
         x_scale,
         x_zero,
+        named,
         None if itself else (left, right, top, bottom),
         strides,
         inner,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from automl.kernels.w8a8_conv.cases import cases
+from automl.kernels.w8a8_conv.cpu_impl import _LARGE_MAP
 from automl.kernels.w8a8_conv.reference import ACTIVATIONS
 
 
@@ -13,6 +14,7 @@ def test_cases_hold_the_awkward_geometries_and_every_epilogue():
     assert any(1 < a["groups"] < a["x"].shape[1] for a in found)
     assert any(a["dilation"] != [1, 1] and a["x_zero"] and any(a["padding"]) for a in found)
     assert any(len(a["padding"]) == 4 for a in found)
+    assert any(a["x_zero"] and a["w"].shape[1] == 1 and a["x"][0].numel() >= _LARGE_MAP for a in found)
     assert any(a["x"].is_contiguous(memory_format=torch.channels_last) for a in found)
     assert any(not a["x"].is_contiguous() and not a["w"].is_contiguous() for a in found)
     assert {a["activation"] for a in found} == set(ACTIVATIONS)

@@ -127,7 +127,8 @@ def test_a_scale_that_is_no_step_is_named(bad):
 _MUTATIONS = {
     "padding of zeros instead of the zero point": ("value=self.x_zero", "value=0"),
     "a lost zero point": ("(x_zero * x_scale)", "0.0"),
-    "oneDNN's padding beside a zero point": ("top == bottom and not x_zero", "top == bottom"),
+    "oneDNN's padding beside a zero point": ("top == bottom and x_zero == named", "top == bottom"),
+    "a zero point that is named and folded": ("if x_zero != named:", "if x_zero:"),
     "sides of the padding exchanged": ("else (left, right, top, bottom)", "else (right, left, bottom, top)"),
     "a lost clamp": ('"hardtanh", [0.0, 6.0]', '"relu", []'),
     "a residual whose zero point is forgotten": ("(residual_step, residual_zero)", "(residual_step, 0)"),
