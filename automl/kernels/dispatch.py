@@ -84,7 +84,8 @@ def choose(
 def obstacle(kernel: KernelSpec, which: str, device: str) -> str | None:
     """Return why ``which`` can serve no call of the kernel on ``device``, or None when it can serve some."""
     if which not in kernel.implementations:
-        return kernel.cpu if which == "cpu" and kernel.cpu else f"it has no '{which}' implementation"
+        why = {"cpu": kernel.cpu, "triton": kernel.triton}.get(which)
+        return why or f"it has no '{which}' implementation"
     if which == "cpu" and device != "cpu":
         return f"the tensors are on {device}"
     return _triton_obstacle(device) if which == "triton" else None

@@ -22,6 +22,7 @@ class KernelSpec:
         implementations: which of ``IMPLEMENTATIONS`` exist.
         cpu: what the CPU twin runs on, or why nothing pays there.
         native: what of the CPU twin is compiled from C++ where that is possible, empty when nothing is.
+        triton: why there is no Triton code, empty where there is.
     """
 
     name: str
@@ -31,6 +32,7 @@ class KernelSpec:
     implementations: tuple[str, ...] = IMPLEMENTATIONS
     cpu: str = ""
     native: str = ""
+    triton: str = ""
 
     def __post_init__(self) -> None:
         if "reference" not in self.implementations:

@@ -2,7 +2,7 @@
 
 Every folder keeps to one shape: ``op.SPEC``; ``run`` in ``reference``, ``triton_impl`` and ``cpu_impl``, with
 the arguments of the reference; beside a ``run`` that cannot serve every valid call, ``refusal`` with the same
-arguments (why not, or None); ``cases.cases()``; and ``triton_impl.builds()``.
+arguments (why not, or None); ``cases.cases()``; and ``triton_impl.builds()`` where there is Triton code.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ KERNELS: tuple[str, ...] = (
     "fake_quantize",
     "quantize_rows",
     "w8a8_linear",
+    "w8a8_conv",
     "w4a16_linear",
     "w8a16_linear",
     "w4a8_linear",
@@ -82,6 +83,11 @@ def cases(name: str) -> list[Case]:
 
 
 def builds(name: str) -> tuple[Build, ...]:
-    """Return the shipped configurations of the kernel's Triton code, for ahead-of-time compilation."""
+    """Return the shipped configurations of the kernel's Triton code, for ahead-of-time compilation.
+
+    A kernel without Triton code has none.
+    """
+    if "triton" not in spec(name).implementations:
+        return ()
     found: tuple[Build, ...] = _module(name, "triton_impl").builds()
     return found

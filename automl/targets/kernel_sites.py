@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from automl.core.served import ServedSite
 from automl.kernels.dispatch import choose
 from automl.kernels.dispatch import obstacle
+from automl.kernels.spec import IMPLEMENTATIONS
 from automl.kernels.table import spec
 from automl.targets.legality import strike_reason
 from automl.transforms.precision import parse_precision
@@ -34,19 +35,25 @@ _IDLE = {"reference": "it defines the result and is slow; it serves where nothin
 #: Longest sum of int8 products that int32 holds; the kernels refuse more.
 _LONGEST = 131_071
 
+#: The same for convolutions on the CPU, whose inputs are unsigned.
+_LONGEST_UNSIGNED = 65_793
 
-def kernel_of(option: str, *, four_bit: bool) -> str | None:
+
+def kernel_of(option: str, *, four_bit: bool, convolves: bool = False) -> str | None:
     """Return the kernel that serves a matrix layer under an option; None for a float layer.
 
     Args:
         option: the precision option.
         four_bit: whether 4-bit weights with 8-bit inputs keep 4 bits.
+        convolves: whether it is a convolution that a kernel of convolutions serves.
     """
     precision = parse_precision(option)
     if precision.is_float:
         return None
     if precision.weight_only:
         return "w4a16_linear" if precision.group else "w8a16_linear"
+    if convolves:
+        return "w8a8_conv"
     return "w4a8_linear" if four_bit and precision.weight_bits == 4 else "w8a8_linear"
 
 
@@ -73,11 +80,28 @@ def cpu_strike(site: Site, option: str, batch: int) -> str | None:
     precision, reason = parse_precision(option), _common_strike(site, option)
     if reason is not None or precision.is_float:
         return reason
-    if site.op == "conv":
-        return "no kernel of the CPU takes integer codes of a convolution; it is computed in float"
     if precision.activation_bits is not None and precision.weight_bits < 8:
         return f"the CPU multiplies {precision.weight_bits}-bit codes as int8, at the bytes and speed of w8a8"
+    if site.op == "conv":
+        return _conv_obstacle(site, batch)
     return _packed_obstacle(site, option, batch) if precision.weight_only else None
+
+
+def _conv_obstacle(site: Site, batch: int) -> str | None:
+    """Return why the CPU's convolution of codes should not serve the site, or None."""
+    from automl.targets.torch_conv_layers import SMALL
+
+    if len(site.weight_shape) != 4:
+        return "the CPU's convolution of codes takes two dimensions"
+    products = math.prod(site.weight_shape[1:])
+    if products > _LONGEST_UNSIGNED:
+        return f"{products} products: sums of more than {_LONGEST_UNSIGNED} 8-bit products overflow int32"
+    if site.groups == 1 and site.macs * batch <= SMALL:
+        return (
+            f"{site.macs * batch} multiply-accumulates: torch's own float convolution takes 3 to 20 "
+            "microseconds for so few, a call of the int8 one 25 to 30"
+        )
+    return None
 
 
 def triton_strike(site: Site, option: str) -> str | None:
@@ -130,12 +154,17 @@ def served_sites(
         preference: implementation that is asked for, see ``automl.kernels.dispatch``.
     """
     four_bit = preference == "triton"
+    own = device == "cpu" and preference == "auto"
     found = []
     for site in graph.sites:
         option = plan.precisions.get(site.name, "fp") if site.name in plan.weights else "fp"
-        kernel = kernel_of(option, four_bit=four_bit)
+
+        def named(other: str, convolves: bool = own and site.op == "conv") -> str | None:
+            return kernel_of(other, four_bit=four_bit, convolves=convolves)
+
+        kernel = named(option)
         refused = [
-            (f"{kernel_of(other, four_bit=four_bit)} for {other}", strike(site, other) or _NOT_TAKEN)
+            (f"{named(other)} for {other}", strike(site, other) or _NOT_TAKEN)
             for other in _ALTERNATIVES
             if other != option
         ]
@@ -150,7 +179,7 @@ def served_sites(
             reason = f"{reason}: {described.cpu}"
         others = [
             (which, obstacle(described, which, device) or _IDLE.get(which, "another one was asked for"))
-            for which in described.implementations
+            for which in IMPLEMENTATIONS
             if which != choice.implementation
         ]
         found.append(

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from automl.targets.onnx_export import BaseOnnx
     from automl.transforms.plan import QuantizationPlan
 
-__all__ = ["PROGRAM_RULES", "ProgramTarget"]
+__all__ = ["CPU_PROGRAM_RULES", "PROGRAM_RULES", "ProgramTarget"]
 
 #: Layers read codes; nothing else does, and a code goes no further than to its layer.
 PROGRAM_RULES = QuantizationRules(joins=(), reductions=(), passthrough=())
+
+#: The CPU's convolutions add codes, and its maximum is taken of codes.
+CPU_PROGRAM_RULES = replace(PROGRAM_RULES, residuals=True, passthrough=("max_pool",))
 
 
 class ProgramTarget(RuntimeTarget):
@@ -55,7 +58,8 @@ class ProgramTarget(RuntimeTarget):
         own_core: bool = False,
     ) -> None:
         narrow = device == "cpu" and saturates(cpu_facts()["flags"], None)
-        rules = replace(PROGRAM_RULES, saturating=narrow)
+        rules = CPU_PROGRAM_RULES if preference == "auto" else PROGRAM_RULES
+        rules = replace(rules, saturating=narrow)
         super().__init__(name, name, rules, threads=threads, batch=batch, own_core=own_core)
         self._device, self._preference = device, preference
         self._types: tuple[TracedModel, dict[str, tuple[str, int]]] | None = None

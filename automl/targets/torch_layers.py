@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ConvGeometry", "ConvLayer", "FloatLinear", "SplitLayer", "cast", "entry"]
+__all__ = ["FloatLinear", "SplitLayer", "cast", "entry"]
 
 _ATTRIBUTES = {"none": "none", "relu": "relu", "gelu": "gelu", "silu": "swish"}
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -83,46 +82,6 @@ class FloatLinear(torch.nn.Module):
             return y
         y = torch.nn.functional.linear(x, self.weight, self.bias)
         return y if self._activation is None else self._activation(y)
-
-
-@dataclass(frozen=True)
-class ConvGeometry:
-    """A two-dimensional convolution of a single group: window, step and zero padding, (height, width)."""
-
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-
-
-class ConvLayer(torch.nn.Module):
-    """A convolution of int8 codes as a matrix product over its windows.
-
-    Args:
-        linear: product of codes (..., channels * height * width of the window).
-        geometry: the convolution.
-        zero: code of the number 0, which pads.
-    """
-
-    def __init__(self, linear: torch.nn.Module, geometry: ConvGeometry, zero: int) -> None:
-        super().__init__()
-        self.linear, self.geometry, self.zero = linear, geometry, zero
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (n, out, height, width) of codes (n, channels, height, width)."""
-        wide, g = self._padded(x), self.geometry
-        spans = [d * (w - 1) + 1 for w, d in zip(g.window, g.dilation, strict=True)]
-        windows = wide.unfold(2, spans[0], g.stride[0]).unfold(3, spans[1], g.stride[1])
-        windows = windows[..., :: g.dilation[0], :: g.dilation[1]]
-        rows = windows.permute(0, 2, 3, 1, 4, 5).flatten(3)
-        y: torch.Tensor = self.linear(rows)
-        return y.permute(0, 3, 1, 2)
-
-    def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        high, wide = self.geometry.padding
-        if not high and not wide:
-            return x
-        return torch.nn.functional.pad(x, (wide, wide, high, high), value=self.zero)
 
 
 class SplitLayer(torch.nn.Module):

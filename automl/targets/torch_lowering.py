@@ -15,6 +15,7 @@ from automl.targets.torch_devices import place_on
 from automl.targets.torch_devices import waiting_node
 from automl.targets.torch_half import to_half
 from automl.targets.torch_layers import entry
+from automl.targets.torch_sites import erase_unread
 from automl.targets.torch_sites import place_layers
 
 if TYPE_CHECKING:
@@ -82,24 +83,17 @@ def lower(program: Program, serving: Serving) -> Lowered:
             node.target = aten.contiguous.default
     place_on(graph, serving.device)
     fuse_attention(graph)
-    _erase_unread(graph)
+    erase_unread(graph)
     layers = place_layers(program, serving)
-    _erase_unread(graph)
     if serving.float_type is torch.bfloat16:
         to_half(graph)
     parts: dict[str, Any] = {name: entry(layer) for name, layer in layers.items()}
     parts |= _constants(graph, program, serving)
     _fold_constants(graph, parts)
-    _erase_unread(graph)
+    erase_unread(graph)
     graph.lint()
     waits = waiting_node(graph)
     return Lowered(_compiled(graph, parts), graph, parts, waits)
-
-
-def _erase_unread(graph: fx.Graph) -> None:
-    for node in reversed(list(graph.nodes)):
-        if node.op not in ("placeholder", "output") and not node.users:
-            graph.erase_node(node)
 
 
 def _constants(graph: fx.Graph, program: Program, serving: Serving) -> dict[str, Any]:

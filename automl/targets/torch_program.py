@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from dataclasses import field
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from automl.searchspaces.graph import ModelGraph
     from automl.searchspaces.graph import TracedModel
     from automl.transforms.plan import QuantizationPlan
 
@@ -94,6 +96,7 @@ class Program:
         reads: (value, consumer node) -> (step, zero point of unsigned 8-bit codes).
         inputs: in order.
         rows: rows that a matrix site multiplies for one sample.
+        maps: (channels, height, width) that a convolution reads of one sample.
     """
 
     graph: fx.Graph
@@ -102,6 +105,7 @@ class Program:
     reads: Mapping[tuple[str, str], tuple[float, int]]
     inputs: tuple[ProgramInput, ...]
     rows: Mapping[str, int]
+    maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def batch(self) -> int | None:
@@ -176,9 +180,19 @@ def write_program(traced: TracedModel, plan: QuantizationPlan, types: Mapping[st
         "sites": sites,
         "reads": [[v, c, float(q.scale), int(q.zero_point)] for (v, c), q in plan.edges.items()],
         "rows": {s.name: s.rows for s in traced.graph.sites if s.op == "linear"},
+        "maps": _maps(traced.graph),
     }
     content: bytes = safetensors.torch.save(tensors, metadata={_KEY: json.dumps(head)})
     return content
+
+
+def _maps(graph: ModelGraph) -> dict[str, list[int]]:
+    found = {}
+    for site in graph.sites:
+        if site.op == "conv":
+            read = graph.node_by_name[site.node].inputs[0]
+            found[site.name] = list(graph.node_by_name[read].shape[1:])
+    return found
 
 
 def _inputs(traced: TracedModel) -> list[list[Any]]:
@@ -240,6 +254,7 @@ def read_program(path: Path) -> Program:
             {(v, c): (float(step), int(zero)) for v, c, step, zero in head["reads"]},
             tuple(ProgramInput(name, dtype, tuple(shape)) for name, dtype, shape in head["inputs"]),
             head["rows"],
+            {site: tuple(shape) for site, shape in head.get("maps", {}).items()},
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, safetensors.SafetensorError) as error:
         raise EvaluationError(f"{path} is no torch program ({error}); write it again") from error

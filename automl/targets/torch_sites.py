@@ -1,27 +1,30 @@
 """Choose the layer that serves each matrix site of a program, and put it into the graph.
 
-Codes of a value are made once for all layers that read it, the activation that alone reads a layer is fused
-into it, a layer whose only readers take its result as codes hands on codes, and layers that read the same
-value become one product.
+Codes of a value are made once for all layers that read it, and layers that read the same value become one
+product; what a layer takes in and hands on is settled in :mod:`automl.targets.torch_found_sites`.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
-from dataclasses import field
 from typing import TYPE_CHECKING
 from typing import Any
 
 import torch
 
-from automl.core.errors import EvaluationError
 from automl.kernels.w4a8_linear.scales_math import pack_signed
 from automl.kernels.weight_only.formats_math import pack_nibbles
-from automl.targets.torch_layers import ConvGeometry
-from automl.targets.torch_layers import ConvLayer
+from automl.targets.torch_conv_layers import ConvLayer
+from automl.targets.torch_conv_layers import FloatConv
+from automl.targets.torch_found_sites import FoundSite
+from automl.targets.torch_found_sites import Serving
+from automl.targets.torch_found_sites import find_sites
+from automl.targets.torch_found_sites import value_of
 from automl.targets.torch_layers import FloatLinear
 from automl.targets.torch_layers import SplitLayer
+from automl.transforms.kernel_convs import MapCodes
+from automl.transforms.kernel_convs import NumbersOfCodes
+from automl.transforms.kernel_convs import W8A8Conv
 from automl.transforms.kernel_modules import InputCodes
 from automl.transforms.kernel_modules import W4A8Linear
 from automl.transforms.kernel_modules import W4A16Linear
@@ -31,179 +34,54 @@ from automl.transforms.kernel_modules import W8A16Linear
 if TYPE_CHECKING:
     from torch import fx
 
-    from automl.targets.torch_program import Codes
     from automl.targets.torch_program import Program
+    from automl.transforms.kernel_convs import MaxPoolCodes
 
-__all__ = ["Serving", "place_layers"]
+    Read = tuple[float, int]
 
-aten: Any = torch.ops.aten
+__all__ = ["Serving", "erase_unread", "place_layers"]
+
 _GETITEM = operator.getitem
 
-_ACTIVATIONS = {aten.relu.default: "relu", aten.gelu.default: "gelu", aten.silu.default: "silu"}
-
-#: Codes of a plan are unsigned, those of the kernels signed.
+#: Codes of a plan and of convolutions are unsigned, those of the other kernels signed.
 _MIDDLE = 128
 
 
-@dataclass(frozen=True)
-class Serving:
-    """How a program is served.
-
-    Args:
-        float_type: type of everything that is not quantized.
-        batch: samples of most calls.
-        device: torch device.
-        preference: implementation of the kernels, see ``automl.kernels.dispatch``.
-        four_bit: whether 4-bit weights with 8-bit inputs keep 4 bits, on a kernel of their own.
-    """
-
-    float_type: torch.dtype = torch.float32
-    batch: int = 1
-    device: str = "cpu"
-    preference: str = "auto"
-    four_bit: bool = False
-
-
-@dataclass(eq=False)
-class _Site:
-    """One application of a matrix site."""
-
-    node: fx.Node
-    name: str
-    codes: Codes | None
-    read: tuple[float, int] | None
-    weight: torch.Tensor | None
-    bias: torch.Tensor | None
-    rows: int
-    geometry: ConvGeometry | None = None
-    activation: str = "none"
-    out: fx.Node = field(init=False)
-    hands_on: tuple[float, int] | None = None
-
-    def __post_init__(self) -> None:
-        self.out = self.node
-
-    @property
-    def kind(self) -> str:
-        """``float``, ``integer``, ``w8`` or ``w4``."""
-        if self.codes is None:
-            return "float"
-        if self.read is not None:
-            return "integer"
-        return "w4" if self.codes.group else "w8"
-
-
 def place_layers(program: Program, serving: Serving) -> dict[str, torch.nn.Module]:
-    """Replace the linear nodes of the program's graph by calls of layers, and return those by name.
+    """Replace the matrix nodes of the program's graph by calls of layers, and return those by name.
 
     Raises:
         EvaluationError: the plan quantizes something that no layer serves.
     """
-    sites = _found(program, serving)
-    _refuse_other_reads(program, sites)
-    by_node = {s.node: s for s in sites}
-    for site in sites:
-        _fuse_activation(site, serving)
-    for site in sites:
-        _hand_on(site, by_node, program)
+    found = find_sites(program, serving)
     placer = _Placer(program.graph, serving)
-    for group in _groups(sites):
-        placer.place(group)
+    order = {node: index for index, node in enumerate(program.graph.nodes)}
+    # A layer comes where its last operation was, so that the other summand of an addition is there already.
+    work: list[tuple[fx.Node, list[FoundSite]]] = [(group[0].out, group) for group in _groups(found.sites)]
+    work += [(node, []) for node in (*found.pools, *found.additions)]
+    for node, group in sorted(work, key=lambda w: order[w[0]]):
+        if group:
+            placer.place(group)
+        elif node in found.pools:
+            placer.pool(node, *found.pools[node])
+        else:
+            placer.number(node, *found.additions[node])
+    erase_unread(program.graph)
+    placer.settle_residuals()
     return placer.parts
 
 
-def _refuse_other_reads(program: Program, sites: list[_Site]) -> None:
-    served = {(_value(s.node.args[0]), s.node.name) for s in sites if s.kind == "integer"}
-    for value, consumer in sorted(set(program.reads) - served):
-        raise EvaluationError(
-            f"the plan quantizes '{value}' for '{consumer}', which no kernel of this target reads as codes; "
-            "quantize inputs of matrix layers alone"
-        )
+def erase_unread(graph: fx.Graph) -> None:
+    """Erase the nodes whose values nobody reads."""
+    for node in reversed(list(graph.nodes)):
+        if node.op not in ("placeholder", "output") and not node.users:
+            graph.erase_node(node)
 
 
-def _value(node: Any) -> str:
-    return str(node.target) if node.op == "get_attr" else str(node.name)
-
-
-def _found(program: Program, serving: Serving) -> list[_Site]:
-    found = []
-    for node in program.graph.nodes:
-        geometry = _geometry(node)
-        if node.target is not aten.linear.default and geometry is None:
-            continue
-        weight: Any = node.args[1]
-        if weight.op != "get_attr":
-            continue
-        name = str(weight.target).removesuffix(".weight")
-        bias: Any = node.args[2] if len(node.args) > 2 else None
-        if bias is not None and bias.op != "get_attr":
-            continue
-        codes = program.sites.get(name)
-        if codes is None and geometry is not None:
-            continue  # A float convolution is torch's own.
-        own = None if bias is None else program.tensors[str(bias.target)]
-        if codes is not None and codes.bias is not None:
-            own = codes.bias
-        found.append(
-            _Site(
-                node,
-                name,
-                codes,
-                program.reads.get((_value(node.args[0]), node.name)),
-                None if codes is not None else program.tensors[str(weight.target)],
-                own,
-                program.rows.get(name, 1) * serving.batch,
-                geometry,
-            )
-        )
-    return found
-
-
-def _geometry(node: fx.Node) -> ConvGeometry | None:
-    """Return the geometry of a two-dimensional convolution of a single group, None of anything else."""
-    if node.target not in (aten.conv2d.default, aten.convolution.default):
-        return None
-    weight: Any = node.args[1]
-    defaults: dict[int, Any] = {3: [1, 1], 4: [0, 0], 5: [1, 1]}
-    stride, padding, dilation = (
-        _pair(node.args[i] if len(node.args) > i else v) for i, v in defaults.items()
-    )
-    last = 6 if node.target is aten.conv2d.default else 8
-    groups = node.args[last] if len(node.args) > last else 1
-    turned = node.target is aten.convolution.default and bool(node.args[6])
-    shape = weight.meta.get("shape")
-    if groups != 1 or turned or node.kwargs or shape is None or len(shape) != 4:
-        return None
-    return ConvGeometry(_pair(shape[2:]), stride, padding, dilation)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    numbers = [value, value] if isinstance(value, int) else list(value)
-    return int(numbers[0]), int(numbers[-1])
-
-
-def _fuse_activation(site: _Site, serving: Serving) -> None:
-    """Take the activation that alone reads the layer into it, where the layer's product has one."""
-    users = list(site.node.users)
-    fuses = site.kind == "integer" or (site.kind == "float" and serving.float_type is torch.bfloat16)
-    if len(users) == 1 and fuses and users[0].target in _ACTIVATIONS and not users[0].kwargs:
-        site.activation, site.out = _ACTIVATIONS[users[0].target], users[0]
-
-
-def _hand_on(site: _Site, by_node: dict[fx.Node, _Site], program: Program) -> None:
-    """Let the layer give codes when every reader of its result takes it as codes."""
-    readers = [by_node.get(u) for u in site.out.users]
-    if site.kind != "integer" or not readers:
-        return
-    reads = [None if r is None else program.reads.get((site.out.name, r.node.name)) for r in readers]
-    if None not in reads and len(set(reads)) == 1:
-        site.hands_on = reads[0]
-
-
-def _groups(sites: list[_Site]) -> list[list[_Site]]:
+def _groups(sites: list[FoundSite]) -> list[list[FoundSite]]:
     """Return the sites in execution order, those together that one product can serve."""
-    groups: list[list[_Site]] = []
-    open_groups: dict[tuple[Any, ...], list[_Site]] = {}
+    groups: list[list[FoundSite]] = []
+    open_groups: dict[tuple[Any, ...], list[FoundSite]] = {}
     for site in sites:
         alone = (
             site.activation != "none"
@@ -229,21 +107,25 @@ class _Placer:
         self.parts: dict[str, torch.nn.Module] = {}
         self._graph = graph
         self._serving = serving
-        self._codes: dict[tuple[fx.Node, float, int], fx.Node] = {}
+        self._codes: dict[tuple[fx.Node, float, int, bool], fx.Node] = {}
+        self._sums: list[tuple[fx.Node, W8A8Conv]] = []
 
-    def place(self, group: list[_Site]) -> None:
+    def place(self, group: list[FoundSite]) -> None:
         """Serve a group of sites by one layer."""
         first = group[0]
-        source: Any = first.node.args[0]
-        if first.read is not None and source.meta.get("codes") != first.read:
-            source = self._input_codes(source, first.read)
+        sources: list[Any] = [first.source]
+        if first.read is not None:
+            sources = [self._input_codes(first.source, first.read, unsigned=first.convolves)]
+        if first.added is not None:
+            sources.append(self._input_codes(first.residual, first.added, unsigned=True))
         layer = self._layer(group)
-        if first.geometry is not None and first.read is not None:
-            layer = ConvLayer(layer, first.geometry, first.read[1] - _MIDDLE)
         if len(group) > 1:
             layer = SplitLayer(layer, tuple(_outputs(s) for s in group))
-        call = self._call(layer, source, first.node)
-        origins = [name for s in group for name in dict.fromkeys((s.node.name, s.out.name))]
+        call = self._call(layer, sources, first.node if first.addition is None else first.out)
+        if isinstance(layer, W8A8Conv) and first.added is not None:
+            self._sums.append((call, layer))
+        passed = [s.addition.name for s in group if s.addition is not None]
+        origins = [name for s in group for name in dict.fromkeys((s.node.name, *passed, s.out.name))]
         call.meta.update(
             origins=tuple(origins),
             kind=first.kind,
@@ -256,45 +138,95 @@ class _Placer:
                 with self._graph.inserting_before(first.node):
                     result = self._graph.call_function(_GETITEM, (call, index))
                 result.meta["origins"] = (site.out.name,)
+            handed = torch.uint8 if site.convolves else torch.int8
             result.meta.update(
-                dtype=torch.int8 if site.hands_on is not None else site.out.meta.get("dtype"),
+                dtype=handed if site.hands_on is not None else site.out.meta.get("dtype"),
                 rank=site.out.meta.get("rank"),
                 codes=site.hands_on,
             )
             site.out.replace_all_uses_with(result)
 
-    def _input_codes(self, source: fx.Node, read: tuple[float, int]) -> fx.Node:
-        """Return the node of the value's codes, made once."""
-        if (source, *read) not in self._codes:
-            step, zero = read
-            part = InputCodes(step, zero - _MIDDLE, preference=self._serving.preference)
-            reader = next(n for n in self._graph.nodes if n in source.users)
-            call = self._call(part, source, reader)
-            call.meta.update(
-                origins=(_value(source),), kind="codes", precision="i8", dtype=torch.int8, codes=read
-            )
-            self._codes[(source, *read)] = call
-        return self._codes[(source, *read)]
+    def pool(self, node: fx.Node, layer: MaxPoolCodes, read: Read) -> None:
+        """Pool codes in place of numbers; every reader takes the result as codes."""
+        source: Any = node.args[0]
+        call = self._call(layer, [self._input_codes(source, read, unsigned=True)], node)
+        call.meta.update(
+            origins=(node.name,), kind="codes", precision="i8", dtype=torch.uint8, rank=4, codes=read
+        )
+        node.replace_all_uses_with(call)
 
-    def _call(self, part: torch.nn.Module, source: fx.Node, before: fx.Node) -> fx.Node:
+    def number(self, node: fx.Node, place: int, read: Read) -> None:
+        """Make an addition in numbers read what the codes of one of its summands stand for."""
+        source: Any = node.args[place]
+        codes = self._input_codes(source, read, unsigned=True)
+        call = self._call(NumbersOfCodes(*read, self._serving.float_type), [codes], node)
+        call.meta.update(
+            origins=(value_of(source),), kind="numbers", dtype=torch.float32, rank=source.meta.get("rank")
+        )
+        node.update_arg(place, call)
+
+    def settle_residuals(self) -> None:
+        """Let a sum take the memory of the other summand where nothing else reads that later."""
+        order = {node: index for index, node in enumerate(self._graph.nodes)}
+        for call, layer in self._sums:
+            source, residual = call.args
+            fresh = isinstance(residual, torch.fx.Node) and residual.op == "call_module"
+            layer.owns_residual = bool(
+                fresh and source is not residual and all(order[u] <= order[call] for u in residual.users)  # type: ignore[union-attr]
+            )
+
+    def _input_codes(self, source: fx.Node, read: Read, *, unsigned: bool) -> fx.Node:
+        """Return the node of the value's codes, made once."""
+        if source.meta.get("codes") == read:
+            return source
+        key = (source, *read, unsigned)
+        if key not in self._codes:
+            step, zero = read
+            part: torch.nn.Module = MapCodes(step, zero)
+            if not unsigned:
+                part = InputCodes(step, zero - _MIDDLE, preference=self._serving.preference)
+            reader = next(n for n in self._graph.nodes if n in source.users)
+            call = self._call(part, [source], reader)
+            call.meta.update(
+                origins=(value_of(source),),
+                kind="codes",
+                precision="i8",
+                dtype=torch.uint8 if unsigned else torch.int8,
+                codes=read,
+            )
+            self._codes[key] = call
+        return self._codes[key]
+
+    def _call(self, part: torch.nn.Module, sources: list[fx.Node], before: fx.Node) -> fx.Node:
         name = f"part_{len(self.parts)}"
         self.parts[name] = part.to(self._serving.device)
         with self._graph.inserting_before(before):
-            return self._graph.create_node("call_module", name, (source,))
+            return self._graph.create_node("call_module", name, tuple(sources))
 
-    def _layer(self, group: list[_Site]) -> torch.nn.Module:
+    def _layer(self, group: list[FoundSite]) -> torch.nn.Module:
         first, serving = group[0], self._serving
         bias = None if first.bias is None else torch.cat([s.bias for s in group if s.bias is not None])
         bias = None if bias is None else bias.to(serving.device)
         if first.codes is None:
             weight = torch.cat([s.weight for s in group if s.weight is not None]).to(serving.device)
+            if first.geometry is not None:
+                return FloatConv(
+                    weight,
+                    bias,
+                    first.geometry,
+                    dtype=serving.float_type,
+                    activation=first.activation,
+                    shape=first.shape,
+                )
             return FloatLinear(
                 weight, bias, dtype=serving.float_type, activation=first.activation, rows=first.rows
             )
         codes = torch.cat([s.codes.codes for s in group if s.codes is not None]).to(serving.device)
         scale = torch.cat([s.codes.scale for s in group if s.codes is not None]).to(serving.device)
+        if first.read is not None and first.geometry is not None:
+            return self._conv_layer(first, codes, scale, bias)
         if first.read is not None:
-            return self._integer_layer(first, codes.flatten(1), scale, bias)
+            return self._integer_layer(first, codes, scale, bias)
         if first.codes.group:
             return W4A16Linear(
                 pack_nibbles(codes + 8),
@@ -307,8 +239,33 @@ class _Placer:
             )
         return W8A16Linear(codes, scale, bias, rows=first.rows, preference=serving.preference)
 
+    def _conv_layer(
+        self, site: FoundSite, codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.nn.Module:
+        geometry, read = site.geometry, site.read
+        if geometry is None or read is None or not site.convolves:
+            linear = self._integer_layer(site, codes.flatten(1), scale, bias)
+            return (
+                linear if geometry is None or read is None else ConvLayer(linear, geometry, read[1] - _MIDDLE)
+            )
+        return W8A8Conv(
+            codes,
+            scale,
+            bias,
+            x_codes=read,
+            stride=geometry.stride,
+            padding=geometry.sides,
+            dilation=geometry.dilation,
+            groups=geometry.groups,
+            activation=site.activation,
+            out_dtype=self._serving.float_type,
+            out_codes=site.hands_on,
+            residual_codes=site.added,
+            shape=site.shape,
+        )
+
     def _integer_layer(
-        self, site: _Site, codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
+        self, site: FoundSite, codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.nn.Module:
         step, unsigned = site.read or (1.0, _MIDDLE)
         zero, serving = unsigned - _MIDDLE, self._serving
@@ -340,6 +297,6 @@ class _Placer:
         )
 
 
-def _outputs(site: _Site) -> int:
+def _outputs(site: FoundSite) -> int:
     held = site.weight if site.codes is None else site.codes.codes
     return int(held.shape[0]) if held is not None else 0

@@ -45,6 +45,8 @@ class QuantizationRules:
         passthrough: ops that keep codes valid (``max_pool``, ``reshape``, ``flatten``, ``transpose``, zero
             ``pad``): the quantizer of a reader moves above them.
         first_and_last: whether a site may read the model's own input quantized.
+        residuals: whether an addition to a convolution's own result reads its other input quantized, under
+            the condition of joins, because the convolution adds codes before it rounds.
         saturating: whether pairs of int8 products are added in 16 bits, which overflows unless weights that
             meet 8-bit activations keep to 7 bits.
     """
@@ -53,6 +55,7 @@ class QuantizationRules:
     reductions: tuple[str, ...] = ("mean", "avg_pool")
     passthrough: tuple[str, ...] = ("max_pool", "reshape", "flatten", "transpose")
     first_and_last: bool = True
+    residuals: bool = False
     saturating: bool = False
 
 

@@ -60,6 +60,8 @@ def quantized_reads(
     * A site with activation bits reads its input quantized.
     * A join or reduction reads all its inputs quantized when it has neighbouring sites and all of them have
       8-bit activations; neighbours are sought up and down through ``passthrough`` and elementwise ops.
+    * With ``residuals``, an addition of a convolution's result that nothing else reads, and of a value of the
+      same shape, reads the latter quantized, under the same condition.
     * When every reader of a passthrough op's value is quantized, the quantizer moves to the op's own input.
 
     Args:
@@ -85,7 +87,29 @@ def quantized_reads(
                 for source in node.inputs:
                     if graph.node_by_name[source].op not in {"constant", "input"}:
                         reads[source, node.name] = None
+        elif rules.residuals and node.op == "add":
+            other = _residual(graph, node)
+            if other is not None and _neighbours(graph, node, see_through) <= quantized:
+                reads[other, node.name] = None
     return _moved_up(graph, reads, frozenset(rules.passthrough))
+
+
+def _residual(graph: ModelGraph, node: GraphNode) -> str | None:
+    """Return what an addition adds to the result of a convolution that it alone reads, or None.
+
+    Of two such convolutions the later one takes the other's result.
+    """
+    if len(node.inputs) != 2:
+        return None
+    sides = [graph.node_by_name[name] for name in node.inputs]
+    if sides[0] is sides[1] or sides[0].shape != sides[1].shape:
+        return None
+    alone = [s for s in sides if s.op == "conv" and s.site is not None and len(graph.consumers[s.name]) == 1]
+    if not alone:
+        return None
+    adding = alone[0] if len(alone) == 1 else max(alone, key=graph.nodes.index)
+    (other,) = (s for s in sides if s is not adding)
+    return None if other.op in {"constant", "input"} else other.name
 
 
 def _neighbours(graph: ModelGraph, node: GraphNode, see_through: frozenset[str] | set[str]) -> set[str]:

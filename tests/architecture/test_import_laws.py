@@ -56,6 +56,7 @@ LAWS: dict[str, Law] = {
             "transforms.plan",
             "transforms.precision",
             "transforms.kernel_modules",
+            "transforms.kernel_convs",
             "searchspaces.graph",
         ),
         ("ray", "optuna", "automl.evaluators", *_SEARCH),

@@ -85,7 +85,7 @@ def test_bench_prints_medians_and_ratios(monkeypatch):
 
 
 def test_an_unknown_kernel_is_refused():
-    done = _run("check", "w8a8")
+    done = _run("check", "w8a8_liner")
     assert isinstance(done.exception, KernelError)
     with pytest.raises(KernelError, match="did you mean 'w8a8_linear'"):
         raise done.exception

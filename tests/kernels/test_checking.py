@@ -60,4 +60,4 @@ def test_what_cannot_run_here_says_why(monkeypatch):
 
 def test_an_unknown_kernel_is_refused():
     with pytest.raises(KernelError, match="did you mean 'w8a8_linear'"):
-        list(check_kernels(["w8a8"]))
+        list(check_kernels(["w8a8_liner"]))

@@ -22,6 +22,7 @@ from automl.kernels.w4a8_linear.op import w4a8_linear
 from automl.kernels.w4a8_linear.scales_math import integer_scales
 from automl.kernels.w4a8_linear.scales_math import pack_signed
 from automl.kernels.w4a16_linear.op import w4a16_linear
+from automl.kernels.w8a8_conv.op import w8a8_conv
 from automl.kernels.w8a8_linear.op import w8a8_linear
 from automl.kernels.w8a16_linear.op import w8a16_linear
 from automl.kernels.weight_only.formats_math import pack_nibbles
@@ -36,6 +37,7 @@ _X, _CODES = normal((3, _K), 1), codes((3, _K), 0, 15, 2)
 _BLOCKS = pack_blocks(prune_blocks(normal((_N, _K), 3), (16, 16), 0.5), (16, 16))
 _VALUES, _MASK = pack_nm(prune_nm(normal((_N, _K), 4), "2:4").half(), "2:4")
 _EIGHT = codes((_N, _K), -127, 127, 5)
+_MAP, _WINDOWS = codes((2, 3, 6, 5), 0, 255, 9, torch.uint8), codes((_N, 3, 3, 3), -127, 127, 10)
 _NIBBLES = pack_signed(codes((_N, _K), -8, 7, 6))
 _LEVELS = pack_nibbles(codes((_N, _K), 0, 15, 7))
 _PLANES = pack_planes(codes((_N, _K), -8, 7, 8), 4, "signed")
@@ -62,6 +64,12 @@ OPERATORS = {
         {},
     ),
     "w8a8_linear": (_CODES, lambda x, **s: w8a8_linear(x, w=_EIGHT, **s), {"w_scale": _ONES}, _PER_ROW),
+    "w8a8_conv": (
+        _MAP,
+        lambda x, **s: w8a8_conv(x, w=_WINDOWS, x_zero=7, padding=(1, 1), **s),
+        {"x_scale": torch.tensor(0.5), "w_scale": _ONES},
+        {},
+    ),
     "w4a8_linear": (
         _CODES,
         lambda x, **s: w4a8_linear(x, codes=_NIBBLES, group=_K, **s),

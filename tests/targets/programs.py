@@ -22,36 +22,54 @@ from automl.transforms.materialize import materialize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from automl.transforms.plan import QuantizationRules
     from tests.targets.conftest import Small
 
 ENCODER = ("query", "key", "value", "out", "up", "down")
 
 
-def program_of(net: Small, precisions: Mapping[str, str]) -> Program:
+def program_of(
+    net: Small, precisions: Mapping[str, str], rules: QuantizationRules = PROGRAM_RULES
+) -> Program:
     """Return the plan's program, written to a file and read again."""
-    content = write_program(net.traced, net.plan(precisions, PROGRAM_RULES), value_types(net.traced))
+    content = write_program(net.traced, net.plan(precisions, rules), value_types(net.traced))
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "program.safetensors"
         file.write_bytes(content)
         return read_program(file)
 
 
-def lowered(net: Small, precisions: Mapping[str, str], serving: Serving | None = None) -> Lowered:
+def lowered(
+    net: Small,
+    precisions: Mapping[str, str],
+    serving: Serving | None = None,
+    rules: QuantizationRules = PROGRAM_RULES,
+) -> Lowered:
     """Return the plan's program, lowered."""
-    return lower(program_of(net, precisions), serving or Serving())
+    return lower(program_of(net, precisions, rules), serving or Serving())
 
 
-def outputs(net: Small, precisions: Mapping[str, str], serving: Serving | None = None) -> torch.Tensor:
+def outputs(
+    net: Small,
+    precisions: Mapping[str, str],
+    serving: Serving | None = None,
+    rules: QuantizationRules = PROGRAM_RULES,
+) -> torch.Tensor:
     """Return what the lowered program gives for the network's samples."""
     with torch.no_grad():
-        result: Any = lowered(net, precisions, serving).run(torch.from_numpy(net.images))
+        result: Any = lowered(net, precisions, serving, rules).run(torch.from_numpy(net.images))
     return result
 
 
-def simulated(net: Small, precisions: Mapping[str, str], float_type: str = "f32") -> torch.Tensor:
+def simulated(
+    net: Small,
+    precisions: Mapping[str, str],
+    float_type: str = "f32",
+    rules: QuantizationRules = PROGRAM_RULES,
+) -> torch.Tensor:
     """Return what the simulated model gives for the network's samples."""
     with torch.no_grad():
-        plan = net.plan(precisions, PROGRAM_RULES, float_type)
+        plan = net.plan(precisions, rules, float_type)
         result: Any = materialize(net.traced, plan)(torch.from_numpy(net.images))
     return result
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import pytest
 
 from automl.kernels.native.library import using
+from automl.kernels.w8a8_conv import reference as conv_reference
+from automl.kernels.w8a8_linear import reference as linear_reference
 from automl.searchspaces.graph import Site
+from automl.targets import kernel_sites
 from automl.targets.kernel_sites import cpu_strike
 from automl.targets.kernel_sites import kernel_of
 from automl.targets.kernel_sites import triton_strike
@@ -14,8 +17,8 @@ def _linear(n: int = 32, k: int = 64, rows: int = 1) -> Site:
     return Site("a", "linear", "linear", (n, k), 1, True, n * k * rows, rows)
 
 
-def _conv(groups: int = 1, rank: int = 4) -> Site:
-    return Site("c", "conv", "conv2d", (8, 8 // groups, 3, 3)[:rank], groups, True, 0, 16)
+def _conv(groups: int = 1, rank: int = 4, macs: int = 1 << 24, channels: int = 8) -> Site:
+    return Site("c", "conv", "conv2d", (8, channels // groups, 3, 3)[:rank], groups, True, macs, 16)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,16 @@ def test_every_option_has_its_kernel(option, four_bit, kernel):
     assert kernel_of(option, four_bit=four_bit) == kernel
 
 
+def test_a_convolution_has_a_kernel_of_its_own_where_there_is_one():
+    assert kernel_of("w8a8", four_bit=False, convolves=True) == "w8a8_conv"
+    assert kernel_of("fp", four_bit=False, convolves=True) is None
+
+
+def test_the_longest_sums_are_those_of_the_kernels():
+    assert kernel_sites._LONGEST == linear_reference.LONGEST
+    assert kernel_sites._LONGEST_UNSIGNED == conv_reference.LONGEST
+
+
 @pytest.mark.parametrize(
     ("site", "option", "batch", "words"),
     [
@@ -44,7 +57,14 @@ def test_every_option_has_its_kernel(option, four_bit, kernel):
         (_linear(k=96), "w4g64", 1, "not a multiple of the group 64"),
         (_linear(k=131_072), "w8a8", 1, "overflow int32"),
         (_linear(), "w4a8", 1, "as int8"),
-        (_conv(), "w8a8", 1, "convolution"),
+        (_conv(), "w8a8", 1, None),
+        (_conv(groups=8, macs=1000), "w8a8", 1, None),
+        (_conv(macs=1 << 20), "w8a8", 1, "1048576 multiply-accumulates: torch's own float convolution"),
+        (_conv(macs=1 << 20), "w8a8", 2, None),
+        (_conv(rank=3), "w8a8", 1, "two dimensions"),
+        (_conv(channels=7311), "w8a8", 1, "65799 products: sums of more than 65793 8-bit products overflow"),
+        (_conv(), "w4a8", 1, "as int8"),
+        (_conv(), "w8", 1, "not for convolutions"),
     ],
 )
 def test_the_cpu_strikes_what_does_not_pay_or_fit(site, option, batch, words):

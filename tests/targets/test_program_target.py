@@ -19,6 +19,15 @@ def test_only_inputs_of_layers_are_quantized(small: Small) -> None:
     assert {consumer for _, consumer in plan.edges} == sites
 
 
+def test_the_cpu_adds_codes_and_takes_the_maximum_of_codes_and_others_do_not() -> None:
+    cpu = ProgramTarget("torch", device="cpu", preference="auto")
+    other = ProgramTarget("triton", device="cpu", preference="triton")
+    assert cpu.rules.residuals
+    assert cpu.rules.passthrough == ("max_pool",)
+    assert not other.rules.residuals
+    assert other.rules.passthrough == other.rules.joins == cpu.rules.joins == ()
+
+
 def test_types_are_recorded_once_for_a_model(encoder: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     target = TorchTarget(threads=1)
     target.deployable(encoder.traced, encoder.base, encoder.plan({}, target.rules))

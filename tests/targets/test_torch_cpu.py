@@ -67,7 +67,7 @@ def test_what_no_kernel_serves_is_struck_with_the_reason(target: TorchTarget, sm
     legality = target.legality(small.traced.graph)
     reasons = {(site, option): why for site, option, why in legality.struck}
     assert legality.options["stem"] == ("fp",)
-    assert "convolution" in reasons["stem", "w8a8"]
+    assert "torch's own float convolution" in reasons["stem", "w8a8"]
     assert "at the bytes and speed of w8a8" in reasons["head", "w4a8"]
     assert "w8a8" in legality.options["head"]
 
@@ -84,6 +84,31 @@ def test_the_kernel_of_every_site_is_told(target: TorchTarget, encoder: Small) -
     assert ("w8a8_linear for w8a8", "it could serve; the candidate takes another option") in served[
         "down"
     ].others
+
+
+def test_a_network_of_convolutions_runs_in_codes_and_says_on_which_kernel(
+    target: TorchTarget, tmp_path: Path
+) -> None:
+    from torch import from_numpy
+
+    from tests.targets.conv_nets import MOBILE
+    from tests.targets.conv_nets import MobileBlocks
+    from tests.targets.conv_nets import images_net
+    from tests.targets.programs import gap
+    from tests.targets.programs import simulated
+
+    net, precisions = images_net(MobileBlocks()), dict.fromkeys(MOBILE, "w8a8")
+    file = _file(target, net, precisions, tmp_path)
+    (y,) = target.predict(file, [net.images], float_type="f32", batch=3)
+    assert gap(from_numpy(y), simulated(net, precisions, rules=target.rules)) < 0.002
+    plan = net.plan(precisions, target.rules)
+    served = {s.site: s for s in target.deployable(net.traced, net.base, plan).served}
+    assert (served["deep"].kernel, served["deep"].implementation) == ("w8a8_conv", "cpu")
+    assert "qconv_pointwise" in served["deep"].reason
+    assert ("triton", "on a GPU a convolution is a matrix product over its windows") in [
+        (name, why.partition(",")[0]) for name, why in served["deep"].others
+    ]
+    assert served["head"].kernel == "w8a8_linear"
 
 
 def test_outputs_are_float32(target: TorchTarget, encoder: Small, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from automl.targets.torch_layers import ConvGeometry
-from automl.targets.torch_layers import ConvLayer
 from automl.targets.torch_layers import FloatLinear
 from automl.targets.torch_layers import SplitLayer
 from automl.targets.torch_layers import cast
@@ -35,23 +33,6 @@ def test_a_stacked_layer_is_cut_into_its_parts():
     first, second = split(x)
     torch.testing.assert_close(first, x @ a.t())
     torch.testing.assert_close(second, x @ b.t())
-
-
-@pytest.mark.parametrize(
-    ("stride", "padding", "dilation"),
-    [((1, 1), (0, 0), (1, 1)), ((2, 1), (1, 2), (1, 1)), ((1, 2), (2, 2), (2, 1))],
-)
-def test_a_convolution_of_codes_is_the_product_over_its_windows(stride, padding, dilation):
-    codes = torch.randint(-128, 128, (2, 3, 9, 8), generator=torch.Generator().manual_seed(0)).to(torch.int8)
-    weight, zero = _numbers(5, 3, 3, 2), -7
-
-    class Product(torch.nn.Module):
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return (rows.float() - zero) @ weight.flatten(1).t()
-
-    layer = ConvLayer(Product(), ConvGeometry((3, 2), stride, padding, dilation), zero)
-    expected = torch.nn.functional.conv2d(codes.float() - zero, weight, None, stride, padding, dilation)
-    torch.testing.assert_close(layer(codes), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_a_cast_keeps_the_lowest_number_finite_when_asked():

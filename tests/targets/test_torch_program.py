@@ -34,6 +34,10 @@ def test_a_file_gives_back_graph_inputs_codes_and_reads(encoder: Small) -> None:
     assert "up.weight" not in program.tensors
 
 
+def test_the_maps_that_convolutions_read_are_kept(small: Small) -> None:
+    assert program_of(small, {}).maps == {"stem": (3, 16, 16), "left": (16, 16, 16), "wide": (16, 17, 17)}
+
+
 def test_grouped_codes_are_dequantized_by_group(encoder: Small) -> None:
     codes = program_of(encoder, {"down": "w4g64"}).sites["down"]
     torch.testing.assert_close(codes.dequantized(), codes.codes.float() * codes.scale[:, :1])

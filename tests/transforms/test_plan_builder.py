@@ -88,3 +88,46 @@ def test_every_read_under_any_rules_is_a_calibrated_value():
     values = set(quantizable_values(graph()))
     for rules in (QuantizationRules(), QuantizationRules((), (), ()), QuantizationRules(passthrough=())):
         assert {value for value, _ in quantized_reads(graph(), ALL, rules)} <= values
+
+
+RESIDUALS = QuantizationRules(joins=(), reductions=(), passthrough=("max_pool",), residuals=True)
+
+
+def test_a_sum_reads_the_other_summand_of_the_convolution_that_it_alone_reads():
+    reads = quantized_reads(graph(), ALL, RESIDUALS)
+    # Both readers of the pool take codes, so the quantizer is above it.
+    assert reads == (("x", "conv_a"), ("relu", "pool"), ("flat", "head"))
+
+
+def test_a_sum_beside_a_float_layer_is_one_of_numbers():
+    reads = quantized_reads(graph(), {**ALL, "a": "fp"}, RESIDUALS)
+    assert not [r for r in reads if r[1] == "sum"]
+
+
+def _sum_of(*sides: GraphNode, readers: tuple[GraphNode, ...] = ()) -> ModelGraph:
+    sites = [Site(n.site, "conv", n.name, (4, 4, 1, 1), 1, True, 1, 64) for n in sides if n.site]
+    nodes = [GraphNode("x", "input", (), SHAPE), GraphNode("relu", "relu", ("x",), SHAPE), *sides]
+    nodes += [GraphNode("sum", "add", tuple(n.name for n in sides), SHAPE), *readers]
+    return ModelGraph((*nodes, GraphNode("output", "output", ("sum",), ())), tuple(sites), (SHAPE,))
+
+
+LEFT, RIGHT = (GraphNode(f"conv_{n}", "conv", ("relu",), SHAPE, n) for n in "lr")
+
+
+def test_of_two_convolutions_the_later_one_adds():
+    reads = quantized_reads(_sum_of(RIGHT, LEFT), {"l": "w8a8", "r": "w8a8"}, RESIDUALS)
+    assert [r for r in reads if r[1] == "sum"] == [("conv_r", "sum")]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        _sum_of(LEFT, LEFT),
+        _sum_of(LEFT, GraphNode("wide", "relu", ("relu",), (1, 4, 1, 1))),
+        _sum_of(LEFT, GraphNode("b", "constant", (), SHAPE)),
+        _sum_of(LEFT, GraphNode("wide", "relu", ("conv_l",), SHAPE)),
+    ],
+    ids=["twice the same", "other shape", "constant", "read by others"],
+)
+def test_sums_that_no_convolution_takes_in_stay_numbers(made):
+    assert not [r for r in quantized_reads(made, {"l": "w8a8"}, RESIDUALS) if r[1] == "sum"]

@@ -22,7 +22,7 @@ SPEC = KernelSpec(
     summary="int8 x int8 in int32, scales per row and channel, fused bias, residual and activation",
     dtypes=("int8",),
     cpu="oneDNN qlinear_pointwise (AMX, VNNI): one fused call with one input scale, scaled after with many",
-    native="products of few rows, and those whose steps are by row; of others codes before and epilogue after",
+    native="products of few rows, and with steps by row; of others codes before and epilogue after",
 )
 
 
