@@ -88,6 +88,12 @@ def test_any_weight_keeps_the_bound_of_float32_sums(way, shape, form, dtype, see
             assert _worst(made, weight, form_of_x, bias) <= 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_long_input_is_taken_in_parts(way, dtype):
+    weight, x = _weight(4, "asymmetric", (1, 70, 20, 32)), normal((150, 70), 3, dtype)
+    assert _worst(native_weight(weight, None), weight, fenced(x)) <= 1
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_inputs_of_very_different_sizes_keep_the_bound(way, form):
     weight = _weight(*form, (3, 128, 20, 32))
