@@ -201,7 +201,7 @@ class W8A8Linear(torch.nn.Module):
     def _product(self, codes: torch.Tensor, step: torch.Tensor, out: torch.dtype) -> torch.Tensor:
         """Return (m, n) of ``out``, or codes when they are handed on."""
         # What is traced keeps to operators: a program cannot hold the address of a compiled kernel.
-        if self._packed is not None and not (step.dim() and torch.compiler.is_compiling()):
+        if self._packed is not None and not (self.x_scale is None and torch.compiler.is_compiling()):
             if step.dim():
                 return self._requantized(self._packed.rows(codes, step).to(out))
             y = self._packed.static(codes, float(step) if self.x_scale is None else self.x_scale)
@@ -249,8 +249,10 @@ class _WeightOnlyLinear(torch.nn.Module):
         """Return (..., n) of the type of ``x`` (..., k)."""
         flat = x.reshape(-1, self.inner)
         # What is traced keeps to operators: a program cannot hold the address of a compiled kernel.
-        by_operator = self._packed is None or torch.compiler.is_compiling()
-        y = self._operator(flat) if by_operator else self._packed(flat)  # type: ignore[misc]
+        packed = self._packed
+        if packed is not None and packed.native is not None and torch.compiler.is_compiling():
+            packed = None
+        y = self._operator(flat) if packed is None else packed(flat)
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
     def _operator(self, flat: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from automl.core.errors import KernelError
+from automl.kernels.native.library import WAYS
+from automl.kernels.native.library import using
 from automl.transforms.kernel_modules import W4A16Linear
 from automl.transforms.kernel_modules import W8A8Linear
 
@@ -54,6 +56,24 @@ def test_four_bit_layers_follow_the_rounded_weight(rows):
 def test_a_step_that_is_no_positive_number_is_refused(step):
     with pytest.raises(KernelError, match=f"static step of {step}"):
         W8A8Linear.of(_layer(), x_scale=step)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda layer: W8A8Linear.of(layer),
+        lambda layer: W8A8Linear.of(layer, granularity="tensor"),
+        lambda layer: W8A8Linear.of(layer, activation="gelu"),
+        lambda layer: W4A16Linear.of(layer),
+    ],
+)
+def test_a_traced_layer_keeps_to_operators_and_gives_the_same(way, made):
+    x = torch.randn(4, 64, generator=torch.Generator().manual_seed(2))
+    with using(way):
+        layer = made(_layer()).eval()
+        exported = torch.export.export(layer, (x,)).module()
+        assert torch.allclose(exported(x), layer(x), atol=1e-6)
 
 
 def test_an_exported_layer_gives_the_same():

@@ -131,11 +131,6 @@ class NativeWeight:
         """Return itself: nothing in it changes."""
         return self
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes that a product reads of the weight."""
-        return sum(t.numel() * t.element_size() for t in self._held if t is not None)
-
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return (m, n) of the type of ``x``, (m, k) of any float type and strides; no rows is allowed."""
         rows = x.shape[0]

@@ -234,8 +234,11 @@ bool sums_integers(const Weight& w) {
 #endif
 }
 
+// Rows whose inputs are prepared at a time, so that a long input needs no more room.
+constexpr int64_t kRowsAtATime = 64;
+
 template <int type>
-void product(const Weight& w, const void* x, int64_t rows, int64_t stride, void* out, int threads) {
+void some_rows(const Weight& w, const void* x, int64_t rows, int64_t stride, void* out, int threads) {
   static thread_local Inputs inputs;
   const Layout layout(w);
   const bool integers = sums_integers(w);
@@ -257,6 +260,15 @@ void product(const Weight& w, const void* x, int64_t rows, int64_t stride, void*
 #endif
     blocks_plain(call, first, last);
   });
+}
+
+template <int type>
+void product(const Weight& w, const void* x, int64_t rows, int64_t stride, void* out, int threads) {
+  for (int64_t row = 0; row < rows; row += kRowsAtATime) {
+    const int64_t many = rows - row < kRowsAtATime ? rows - row : kRowsAtATime;
+    const char* from = static_cast<const char*>(x) + row * stride * bytes_of<type>();
+    some_rows<type>(w, from, many, stride, static_cast<char*>(out) + row * w.columns * bytes_of<type>(), threads);
+  }
 }
 
 }  // namespace
