@@ -60,6 +60,7 @@ def search(
     trials: int | None = None,
     time: str | None = None,
     seed: int = 0,
+    data_seed: int | None = None,
     workers: int = 1,
     executor: str = "local",
     threads: int | None = None,
@@ -89,6 +90,7 @@ def search(
         trials: candidates evaluated, the untouched model included; by effort when None.
         time: limit such as ``10m``; the best so far is confirmed and returned.
         seed: of every random decision.
+        data_seed: of the samples that are drawn and of what tables are measured on; ``seed`` when None.
         workers: processes that evaluate quality.
         executor: ``local`` or ``ray``.
         threads: threads of the serving runtime; every core when None.
@@ -123,6 +125,7 @@ def search(
             "trials": trials,
             "time": time,
             "seed": seed,
+            "data_seed": data_seed,
             "workers": workers,
             "executor": executor,
             "threads": threads,

@@ -107,6 +107,11 @@ class SearchConfig(BaseModel):
     trials: int | None = Field(default=None, ge=1)
     time: str | None = None
     seed: int = Field(default=0, ge=0)
+    data_seed: int | None = Field(
+        default=None,
+        ge=0,
+        description="seed of the samples that are drawn and of what tables are measured on; seed when absent",
+    )
     workers: int = Field(default=1, ge=1)
     executor: Literal["local", "ray"] = "local"
     ray_address: str | None = None
@@ -167,12 +172,19 @@ class SearchConfig(BaseModel):
         """Time limit in seconds, or None."""
         return None if self.time is None else parse_duration(self.time)
 
+    @property
+    def drawn_seed(self) -> int:
+        """Seed of the samples and of what tables are measured on; runs that share it share their tables."""
+        return self.seed if self.data_seed is None else self.data_seed
+
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide which candidates are asked for, as plain JSON.
 
         Where and how fast a run is executed (workers, executor, time, storage) may change when it is resumed.
+        A ``data_seed`` equal to ``seed`` is left out, so that runs from before there was one go on.
         """
-        free = {"workers", "executor", "ray_address", "workers_resources", "timing_resource", "trial_time"}
+        free = set() if self.drawn_seed != self.seed else {"data_seed"}
+        free |= {"workers", "executor", "ray_address", "workers_resources", "timing_resource", "trial_time"}
         free |= {"time", "storage", "cache", "trials"}
         return self.model_dump(mode="json", exclude=free)
 

@@ -36,6 +36,7 @@ from automl.core.trial_store import TrialSequence
 from automl.execution.trial_runner import OutOfTimeError
 from automl.execution.trial_runner import Stage
 from automl.execution.trial_runner import TrialRunner
+from automl.strategies.base import Learning
 from automl.strategies.base import MultiFidelity
 from automl.strategies.base import Remarking
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from automl.core.budget import Budget
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.objective import Objective
     from automl.core.trial import Trial
     from automl.execution.base import Executor
@@ -203,6 +205,11 @@ class _Loop:
         """What the strategy says about the search."""
         return self._strategy.remarks if isinstance(self._strategy, Remarking) else ()
 
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """How what the strategy learns moved, in this session and in those that were replayed."""
+        return self._strategy.curves if isinstance(self._strategy, Learning) else ()
+
     def emit(
         self,
         kind: EventKind,
@@ -357,4 +364,5 @@ def run_search(run: SearchRun) -> SearchOutcome:
         seconds=loop.runner.seconds,
         notes=(*loop.notes, *loop.remarks),
         error=error,
+        curves=loop.curves,
     )

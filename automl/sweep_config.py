@@ -42,6 +42,10 @@ _EXAMPLES = {
 }
 _LONGEST_LABEL = 96
 
+#: Unless the sweep says otherwise, every cell sees the same samples: seeds then differ by the search alone,
+#: and what is measured of a model before a search is measured once.
+DATA_SEED = 0
+
 
 @dataclass(frozen=True)
 class SweepCell:
@@ -95,7 +99,7 @@ class SweepConfig:
         self, model: Mapping[str, Any], target: str, budget: tuple[str, ...], strategy: str, seed: int
     ) -> SweepCell:
         axes = {"target": target, "budget": budget, "strategy": strategy, "seed": seed}
-        config = make_config({**self.shared, **model, **axes})
+        config = make_config({"data_seed": DATA_SEED, **self.shared, **model, **axes})
         label = (config.model, target, ", ".join(config.budget) or "no budget", strategy, seed)
         short_model = Path(config.model).name if "/" in config.model else config.model
         text = ".".join([short_model, *map(str, label[1:4]), f"seed{seed}"])

@@ -10,6 +10,9 @@ from automl.api_sweep import resume_sweep
 from automl.core.errors import AutomlError
 from automl.core.errors import ConfigError
 from automl.core.errors import LedgerError
+from automl.evaluators.latency import LatencyMeter
+from automl.ledger import read_ledger
+from automl.stages import price
 from automl.sweep_config import make_sweep
 
 
@@ -54,6 +57,45 @@ def test_rows_are_a_table(swept):
     frame = swept.to_frame()
     assert list(frame["state"]) == ["done", "failed"]
     assert frame["quality"].notna().tolist() == [True, False]
+
+
+def test_a_sweep_over_two_seeds_measures_its_tables_once(digits_data, tmp_path, monkeypatch):
+    tables, designs = [], []
+    kl_table, observe = price.kl_table, LatencyMeter.observe
+
+    def table(*given, **named):
+        tables.append(1)
+        return kl_table(*given, **named)
+
+    def design(*given, **named):
+        designs.append(1)
+        return observe(*given, **named)
+
+    monkeypatch.setattr(price, "kl_table", table)
+    monkeypatch.setattr(LatencyMeter, "observe", design)
+    settings = {
+        "models": ["tests.digits:build"],
+        "strategies": ["random"],
+        "data": str(digits_data),
+        "effort": "quick",
+        "options": ["w8a8"],
+        "trials": 24,
+        "calibration": 32,
+        "evaluation": 64,
+        "cache": str(tmp_path / "tables"),
+    }
+    automl.sweep({**settings, "seeds": [3]}, run=tmp_path / "s")
+    counts = (len(tables), len(designs))
+    assert min(counts) > 0
+    found = automl.sweep({**settings, "seeds": [3, 4]}, run=tmp_path / "s")
+    assert (len(tables), len(designs)) == counts
+    assert [row.state for row in found.cells] == ["done", "done"]
+    proposed = []
+    for row in found.cells:
+        ledger = read_ledger(tmp_path / "s" / "cells" / row.name / "ledger.journal", study_name=row.name)
+        proposed.append({t.candidate for t in ledger.trials if t.origin == "random"})
+    # the seed still decides the search
+    assert proposed[0] != proposed[1]
 
 
 def test_a_cell_that_is_not_there_is_named(swept):

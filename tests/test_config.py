@@ -113,6 +113,16 @@ def test_identity_ignores_where_a_run_is_executed_and_nothing_else():
     assert base.model_copy(update={"seed": 1}).identity() != base.identity()
 
 
+def test_a_data_seed_is_the_seeds_own_until_it_is_given():
+    base = make_config({"model": "m", "seed": 3})
+    assert base.drawn_seed == 3
+    assert make_config({"model": "m", "seed": 3, "data_seed": 3}).identity() == base.identity()
+    # a run from before there was such a setting recorded an identity without it
+    assert "data_seed" not in base.identity()
+    other = make_config({"model": "m", "seed": 3, "data_seed": 0})
+    assert (other.drawn_seed, other.identity()["data_seed"]) == (0, 0)
+
+
 def test_an_estimate_is_limited_in_a_metric_of_its_own():
     base = make_config({"model": "m", "budget": "latency=0.6x,size=4MB"})
     estimated = make_config({"model": "m", "budget": "latency=0.6x,size=4MB", "estimate": "h100"})

@@ -338,3 +338,17 @@ def test_what_a_strategy_remarks_is_among_the_notes():
     strategy.remarks = ("said of the search",)
     outcome = search(make_strategy=lambda budgets: strategy, budgets=())
     assert outcome.notes == ("said of the search",)
+
+
+@pytest.mark.parametrize("kept", [1, 20, 37])
+@pytest.mark.parametrize("name", ["controller", "reinforce", "reinforced", "ddpg"])
+def test_after_an_interruption_the_learning_curve_is_whole(name, kept):
+    make = partial(evolutionary, name=name)
+    whole = search(make_strategy=make)
+    (curve,) = whole.curves
+    assert len(curve.steps) >= 5
+    assert search(Memory(whole.trials[:kept]), make_strategy=make).curves == whole.curves
+
+
+def test_a_strategy_that_learns_nothing_has_no_curve():
+    assert search().curves == ()

@@ -117,3 +117,14 @@ def test_a_file_that_is_no_sweep_is_one_sentence(tmp_path, text, said):
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="No such file or directory; give a YAML file"):
         read_sweep(tmp_path / "no.yaml")
+
+
+def test_seeds_see_the_same_samples_unless_the_sweep_says_otherwise():
+    def drawn(**more):
+        return {
+            c.config.drawn_seed for c in make_sweep({"models": "a:build", "seeds": [1, 2], **more}).cells()
+        }
+
+    assert drawn() == {0}
+    assert drawn(data_seed=5) == {5}
+    assert drawn(data_seed=None) == {1, 2}

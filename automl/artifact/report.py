@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asset_text", "page_html", "report_html", "write_page", "write_report"]
 
-_SCRIPTS = ("draw.js", "front.js", "panels.js", "page.js")
+_SCRIPTS = ("draw.js", "front.js", "panels.js", "curves.js", "page.js")
 
 
 def asset_text(name: str) -> str:

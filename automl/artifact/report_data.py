@@ -18,6 +18,7 @@ from automl.core.measurement import is_maximized
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from automl.core.curve import LearningCurve
     from automl.core.served import ServedSite
 
 __all__ = [
@@ -178,6 +179,7 @@ class ReportData:
         sensitivity: the option-alone table, or None.
         prediction: check of the latency model, or None.
         hypervolume: (true evaluations so far, hypervolume of the front so far).
+        curves: how what the strategy learns moved.
         phases: (name, seconds), in order.
         struck: options the target refused.
         environment: (name, value) pairs.
@@ -200,6 +202,7 @@ class ReportData:
     sensitivity: SensitivityTable | None = None
     prediction: PredictionCheck | None = None
     hypervolume: tuple[tuple[int, float], ...] = ()
+    curves: tuple[LearningCurve, ...] = ()
     phases: tuple[tuple[str, float], ...] = ()
     struck: tuple[StruckOption, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()

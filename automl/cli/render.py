@@ -175,4 +175,5 @@ def answer_json(answer: Answer, folder: Path) -> dict[str, Any]:
         "front": [row(m) for m in answer.front],
         "nearest": [row(m) for m in answer.nearest],
         "reachable": {k: list(v) for k, v in answer.reachable.items()},
+        "curves": [c.to_json() for c in answer.curves],
     }

@@ -88,6 +88,10 @@ def search(
         typer.Option("--time", help="stop searching after 90s, 10m, 2h and answer with the best so far"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="seed of every random decision")] = None,
+    data_seed: Annotated[
+        int | None,
+        typer.Option(help="seed of samples and tables; runs of one data seed share them; --seed when absent"),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="processes that evaluate quality")] = None,
     executor: Annotated[
         str | None, typer.Option(help="local or ray", autocompletion=completion.executors)
@@ -142,6 +146,7 @@ def search(
         "trials": trials,
         "time": time,
         "seed": seed,
+        "data_seed": data_seed,
         "workers": workers,
         "executor": executor,
         "ray_address": ray_address,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from automl.core.budget import Budget
+    from automl.core.curve import LearningCurve
     from automl.core.errors import AutomlError
     from automl.core.trial import Trial
 
@@ -105,6 +106,7 @@ class SearchOutcome:
         seconds: length of this session.
         notes: things worth telling, for example a replay that took another course.
         error: the error that ended the search early, when one did.
+        curves: how what the strategy learns moved, from the first session on.
     """
 
     trials: Sequence[Trial]
@@ -118,6 +120,7 @@ class SearchOutcome:
     seconds: float
     notes: tuple[str, ...] = ()
     error: AutomlError | None = None
+    curves: tuple[LearningCurve, ...] = ()
 
     @property
     def interrupted(self) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from automl.core.budget import Budget
 from automl.core.candidate import Candidate
-from automl.core.errors import EvaluationError
+from automl.core.curve import LearningCurve
+from automl.core.errors import AutomlError
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
 from automl.core.served import ServedSite
@@ -95,6 +96,7 @@ class Answer:
         reachable: metric -> (smallest, largest) measured value, for budgets that cannot be met.
         stopped_by: why the search ended.
         notes: sentences the user should read.
+        curves: how what the strategy learns moved.
     """
 
     primary: str
@@ -108,6 +110,7 @@ class Answer:
     reachable: Mapping[str, tuple[float, float]]
     stopped_by: str
     notes: tuple[str, ...] = ()
+    curves: tuple[LearningCurve, ...] = ()
 
     def member(self, member_id: str) -> Member:
         """Return the member whose id starts with ``member_id``; trial 0 is ``trial0``.
@@ -140,6 +143,7 @@ class Answer:
             "reachable": {k: list(v) for k, v in self.reachable.items()},
             "stopped_by": self.stopped_by,
             "notes": list(self.notes),
+            "curves": [c.to_json() for c in self.curves],
         }
 
 
@@ -169,7 +173,7 @@ def read_answer(folder: Path) -> Answer:
         raise LedgerError(f"the answer in {folder} has schema {found}; this version reads schema {SCHEMA}")
     try:
         return _from_json(data)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, EvaluationError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, AutomlError) as error:
         raise LedgerError(
             f"the answer in {folder} is damaged ({type(error).__name__}: {error}); write it again: "
             f"automl resume {folder}"
@@ -189,4 +193,5 @@ def _from_json(data: Mapping[str, Any]) -> Answer:
         reachable={k: (v[0], v[1]) for k, v in data["reachable"].items()},
         stopped_by=data["stopped_by"],
         notes=tuple(data["notes"]),
+        curves=tuple(map(LearningCurve.from_json, data.get("curves", ()))),
     )

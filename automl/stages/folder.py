@@ -48,12 +48,13 @@ def open_folder(config: SearchConfig, run: Path | None) -> Path:
     file = folder / CONFIG_FILE
     if file.exists() and not _nothing_recorded(folder):
         stored, wanted = read_config(file).identity(), config.identity()
-        different = [k for k in wanted if stored[k] != wanted[k]]
+        different = [k for k in {**wanted, **stored} if stored.get(k) != wanted.get(k)]
         if different:
             key = different[0]
             raise ConfigError(
-                f"{folder} holds a run with another configuration ({key}: {stored[key]!r} there, "
-                f"{wanted[key]!r} here); choose another --run folder, or continue that one with automl resume"
+                f"{folder} holds a run with another configuration ({key}: {stored.get(key)!r} there, "
+                f"{wanted.get(key)!r} here); choose another --run folder, or continue that one with "
+                "automl resume"
             )
         return folder
     try:

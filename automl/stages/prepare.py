@@ -92,12 +92,12 @@ class Workbench:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tables of this model, data and seed depend on, besides their own settings."""
+        """What tables of this model, data and seed of the data depend on, besides their own settings."""
         return (
             self.model.fingerprint,
             self.data.fingerprint,
             self.traced.graph.fingerprint,
-            str(self.config.seed),
+            str(self.config.drawn_seed),
         )
 
 
@@ -134,7 +134,7 @@ def _calibrate_elsewhere(config: SearchConfig, model: LoadedModel, splits: DataS
     if config.calibration_data is None:
         return splits
     spec = None if config.calibration_data == EMBEDDED else config.calibration_data
-    seed = child_seed(config.seed, "data")
+    seed = child_seed(config.drawn_seed, "data")
     other = load_data(spec, model, calibration=config.calibration, evaluation=1, seed=seed)
     notes = tuple(n for n in splits.notes if "calibrat" not in n)
     return replace(splits, calibration=other.calibration, notes=(*notes, f"calibrated on {other.name}"))
@@ -144,7 +144,7 @@ def calibration_file(
     config: SearchConfig, traced: TracedModel, splits: DataSplits, model: str, cache_folder: Path
 ) -> Path:
     """Return where a cache keeps what calibration saw of a model, given by its fingerprint."""
-    name = stored_name(model, traced.graph.fingerprint, splits.fingerprint, str(config.seed))
+    name = stored_name(model, traced.graph.fingerprint, splits.fingerprint, str(config.drawn_seed))
     return cache_folder / "calibration" / f"{name}.npz"
 
 
@@ -160,7 +160,7 @@ def _calibration(
             return stored
         except ArtifactError:
             file.unlink()
-    calibration = calibrate(traced, splits.calibration, seed=child_seed(config.seed, "calibrate"))
+    calibration = calibrate(traced, splits.calibration, seed=child_seed(config.drawn_seed, "calibrate"))
     file.parent.mkdir(parents=True, exist_ok=True)
     calibration.save(file)
     trim(file.parent)
@@ -205,7 +205,7 @@ def prepare(
         model,
         calibration=config.calibration,
         evaluation=config.evaluation,
-        seed=child_seed(config.seed, "data"),
+        seed=child_seed(config.drawn_seed, "data"),
     )
     splits = _calibrate_elsewhere(config, model, splits)
     return build_workbench(

@@ -164,7 +164,7 @@ def _latency_key(bench: Workbench, candidate: Candidate) -> list[object]:
 
 def planned_designs(bench: Workbench) -> list[Candidate]:
     """Return the designed candidates that the latency model learns from."""
-    seed, count = child_seed(bench.config.seed, "latency"), bench.config.spend.latency_designs
+    seed, count = child_seed(bench.config.drawn_seed, "latency"), bench.config.spend.latency_designs
     return design_candidates(bench.space, bench.traced.graph, count, seed)
 
 
@@ -208,7 +208,7 @@ def fit_latency(
     bench = evaluator.bench
     if bench.roofline is not None:
         return None, (), ()
-    seed = child_seed(bench.config.seed, "latency")
+    seed = child_seed(bench.config.drawn_seed, "latency")
     designs = planned_designs(bench)
     observations: list[LatencyObservation] = []
     failed: list[str] = []

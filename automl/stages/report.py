@@ -244,6 +244,7 @@ def report_data(
         sensitivity=_sensitivity(bench, prices),
         prediction=_prediction(bench, prices, outcome, answer),
         hypervolume=outcome.hypervolumes,
+        curves=answer.curves,
         phases=phases,
         struck=tuple(StruckOption(*row) for row in bench.legality.struck),
         environment=tuple(

@@ -273,6 +273,7 @@ def _answer(
         reachable=reachable,
         stopped_by=stopped,
         notes=tuple(notes),
+        curves=outcome.curves,
     )
 
 

@@ -109,12 +109,12 @@ def _same_sweep(wanted: SweepConfig, stored: SweepConfig, folder: Path) -> None:
         if cell.name not in before:
             continue
         old, new = before[cell.name].identity(), cell.config.identity()
-        different = [key for key in new if old[key] != new[key]]
+        different = [key for key in {**new, **old} if old.get(key) != new.get(key)]
         if different:
             key = different[0]
             raise ConfigError(
-                f"{folder} holds this sweep with another '{key}' ({old[key]!r} there, {new[key]!r} here); "
-                "choose another --run folder, or set it back to continue"
+                f"{folder} holds this sweep with another '{key}' ({old.get(key)!r} there, "
+                f"{new.get(key)!r} here); choose another --run folder, or set it back to continue"
             )
 
 

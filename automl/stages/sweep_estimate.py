@@ -49,7 +49,7 @@ class CellEstimate:
 
 
 def estimate_cells(cells: tuple[SweepCell, ...]) -> tuple[CellEstimate, ...]:
-    """Return an estimate of each cell; loads and times every model once a target and seed.
+    """Return an estimate of each cell; loads and times every model once a target and data seed.
 
     Cells that need the same tables count them once, for the first of them; a time limit caps a cell.
     """
@@ -77,9 +77,13 @@ def estimate_cells(cells: tuple[SweepCell, ...]) -> tuple[CellEstimate, ...]:
 
 
 def _tables(config: SearchConfig) -> str:
-    """Return what decides the tables of a search; the budgets do by the options that they let in."""
+    """Return what decides the tables of a search; the budgets do by the options that they let in.
+
+    The seed does only where it is also the one that samples are drawn with.
+    """
     low_bits = any(b.metric in {"size_bytes", "weight_bits", "memory_bytes"} for b in config.budgets)
-    return f"{config.model_copy(update={'budget': (), 'strategy': ''}).to_yaml()}{low_bits}"
+    same = {"budget": (), "strategy": "", "seed": 0, "data_seed": config.drawn_seed}
+    return f"{config.model_copy(update=same).to_yaml()}{low_bits}"
 
 
 def _measure(config: SearchConfig) -> tuple[Amounts, Paces] | str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from automl.core.budget import Budget
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.objective import Objective
     from automl.core.trial import Fidelity
     from automl.core.trial import Trial
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     #: Shares (n_dimensions, largest number of options), step -> the loss, its derivative by the shares.
     RelaxedLoss = Callable[[NDArray[np.float64], int], tuple[float, NDArray[np.float64]]]
 
-__all__ = ["AdditiveTables", "MultiFidelity", "Problem", "Remarking", "Strategy", "StrategyInfo"]
+__all__ = ["AdditiveTables", "Learning", "MultiFidelity", "Problem", "Remarking", "Strategy", "StrategyInfo"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,3 +160,15 @@ class Remarking(Protocol):
     @property
     def remarks(self) -> tuple[str, ...]:
         """Sentences for the report, for example what was switched off and why."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A strategy that can show how what it learns moved.
+
+    The curves belong to what ``state_dict`` saves: after an interruption they are the whole ones.
+    """
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """What the report draws; empty while nothing was learned."""

@@ -64,6 +64,11 @@ class CalibrationRecord:
         return CalibrationRecord(self.metric, self.baseline, rows[-_WINDOW:], self.predicted + len(truth))
 
     @property
+    def judged(self) -> bool:
+        """Whether enough predictions were told to say how good they are."""
+        return len(self.rows) >= _FEWEST
+
+    @property
     def errors(self) -> tuple[float, float]:
         """Mean absolute error of the learned and of the plain prediction; needs at least one row."""
         truth, mean, _, plain = self.rows.T
@@ -75,7 +80,7 @@ class CalibrationRecord:
 
         The mean of the differences of absolute errors must exceed its standard error.
         """
-        if len(self.rows) < _FEWEST:
+        if not self.judged:
             return False
         truth, mean, _, plain = self.rows.T
         gain = np.abs(plain - truth) - np.abs(mean - truth)
@@ -84,7 +89,7 @@ class CalibrationRecord:
     @property
     def reason(self) -> str:
         """Why the learned prediction is used or not."""
-        if len(self.rows) < _FEWEST:
+        if not self.judged:
             return f"{len(self.rows)} of the {_FEWEST} predictions that it is judged by were told"
         learned, plain = self.errors
         relation = "beats" if self.holds else "does not beat"
@@ -98,7 +103,7 @@ class CalibrationRecord:
         """Whether the learned prediction is in use, why, and how well it is calibrated, as one sentence."""
         state = "in use" if self.holds else "switched off"
         calibrated = ""
-        if len(self.rows) >= _FEWEST:
+        if self.judged:
             found = self.report
             rank = found["rank_correlation"]
             ranks = "" if rank is None else f"; rank correlation {rank:.2f}"

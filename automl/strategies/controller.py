@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -146,6 +147,11 @@ class Controller:
         """How the policy's entropy and reward moved."""
         return self._gradient.remarks
 
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """The policy's entropy and reward, update after update."""
+        return self._gradient.curves(self.info.name)
+
     def tell(self, trials: Sequence[Trial]) -> None:
         """Remember the outcomes and train on every full batch of episodes whose outcome is known."""
         told = self._proposals.read(trials)
@@ -162,7 +168,7 @@ class Controller:
             self._train(episodes)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return plain JSON; ``gradient.curve`` is the training curve."""
+        """Return plain JSON; ``gradient.curve`` holds the training curve."""
         return {
             "strategy": self.info.name,
             "space": self._space.fingerprint,

@@ -18,6 +18,7 @@ from automl.core.objective import Objective
 from automl.core.rng import child_rng
 from automl.strategies.actor_critic import ActorCritic
 from automl.strategies.base import StrategyInfo
+from automl.strategies.curve_log import CurveLog
 from automl.strategies.exact import Exact
 from automl.strategies.layer_states import layer_states
 from automl.strategies.operators.sampling import enumerate_codes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -168,6 +170,7 @@ class Ddpg:
         self._codes = np.empty((0, len(self._space)), dtype=np.int64)
         self._values = np.empty((0, self._width + len(problem.budgets)))
         self._failed = np.empty(0, dtype=bool)
+        self._log = CurveLog()
 
     def ask(self, count: int) -> list[Candidate]:
         """Return up to ``count`` new candidates; fewer only when hardly any within the budgets are left."""
@@ -200,9 +203,27 @@ class Ddpg:
         self._codes = np.concatenate([self._codes, codes])[-n:]
         self._values = np.concatenate([self._values, values])[-n:]
         self._failed = np.concatenate([self._failed, lost])[-n:]
-        self._reward.batch(*self._rated(values), lost)
+        shown = self._reward.batch(*self._rated(values), lost)[1]
+        if self._episodes:
+            noise = float(self._noise(np.array([self._episodes]))[0])
+            self._log.note(self._episodes, noise, float(shown.mean()))
         if self._free.size and self._episodes >= self._settings.warm_up:
             self._train(self._settings.updates * len(codes))
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """The noise of the actions and the reward of what came back, generation after generation."""
+        return self._log.curves(
+            f"agent of {self.info.name}",
+            f"Means over the candidates of a generation. The first {self._settings.warm_up} episodes act by "
+            "chance alone. The reward counts standard deviations of the objectives in the first generation, "
+            "less what exceeds a budget; its scale stays fixed.",
+            "episodes of the agent",
+            (
+                ("noise", "noise of an action, share of its range"),
+                ("reward", "reward, standard deviations of the first generation"),
+            ),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -217,6 +238,7 @@ class Ddpg:
             "codes": self._codes.tolist(),
             "values": self._values.tolist(),
             "failed": self._failed.tolist(),
+            "curve": self._log.state,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -235,6 +257,7 @@ class Ddpg:
         self._codes = np.array(state["codes"], dtype=np.int64).reshape(n, len(self._space))
         self._values = np.array(state["values"], dtype=np.float64).reshape(n, self._values.shape[1])
         self._failed = np.array(state["failed"], dtype=bool)
+        self._log.restore(state["curve"])
 
     def _rated(
         self, values: NDArray[np.float64]
@@ -245,11 +268,9 @@ class Ddpg:
 
     def _played(self, count: int, heat: float) -> NDArray[np.int64]:
         """Return the codes of ``count`` episodes, walled; known ones may be among them."""
-        settings = self._settings
         number = self._episodes + np.arange(count)
-        warm = number < settings.warm_up
-        decayed = settings.noise * settings.decay ** np.maximum(number - settings.warm_up, 0)
-        noise = np.minimum(np.maximum(decayed, settings.least) * heat, 1.0).astype(np.float32)
+        warm = number < self._settings.warm_up
+        noise = np.minimum(self._noise(number) * heat, 1.0).astype(np.float32)
         uniforms = self._rng.random((count, self._free.size))
         codes = np.repeat(self._space.default_code[None], count, axis=0)
         before = np.zeros(count, dtype=np.float32)
@@ -261,6 +282,13 @@ class Ddpg:
             codes[:, t] = np.minimum((action * levels).astype(np.int64), levels - 1)
             before = self._actions(codes[:, t], t)
         return self._within(codes)
+
+    def _noise(self, number: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the standard deviation of the actions of the episodes ``number``, (n,)."""
+        settings = self._settings
+        decayed = settings.noise * settings.decay ** np.maximum(number - settings.warm_up, 0)
+        least: NDArray[np.float64] = np.maximum(decayed, settings.least)
+        return least
 
     def _actions(self, levels: NDArray[np.int64], dimensions: NDArray[np.int64] | int) -> Floats:
         """Return the actions in the middle of ``levels``."""

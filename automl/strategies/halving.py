@@ -14,6 +14,7 @@ from automl.core.dominance import constrained_order
 from automl.core.errors import StrategyError
 from automl.core.trial import Fidelity
 from automl.core.trial import TrialState
+from automl.strategies.base import Learning
 from automl.strategies.base import Remarking
 from automl.strategies.base import StrategyInfo
 from automl.strategies.operators.dedup import code_keys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -130,6 +132,11 @@ class Halving:
         went = sum(key in self._done for key in code_keys(self._subset.codes))
         inner = self._inside.remarks if isinstance(self._inside, Remarking) else ()
         return (f"halving: {len(self._subset)} measured on a subset, {went} of them on the whole", *inner)
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """What the inner strategy learned."""
+        return self._inside.curves if isinstance(self._inside, Learning) else ()
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Take the subset's measurements in for the order, and tell the inner strategy everything."""

@@ -18,6 +18,7 @@ from automl.core.errors import SpaceError
 from automl.core.errors import StrategyError
 from automl.core.trial import Trial
 from automl.core.trial import TrialState
+from automl.strategies.base import Learning
 from automl.strategies.base import MultiFidelity
 from automl.strategies.base import Remarking
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Fidelity
     from automl.strategies.base import Problem
     from automl.strategies.base import Strategy
@@ -87,6 +89,11 @@ class LegalOnly:
     def remarks(self) -> tuple[str, ...]:
         """What the strategy inside remarks."""
         return self._inner.remarks if isinstance(self._inner, Remarking) else ()
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """What the strategy inside learned."""
+        return self._inner.curves if isinstance(self._inner, Learning) else ()
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Pass the trials on."""

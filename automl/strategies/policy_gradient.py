@@ -13,21 +13,20 @@ from automl.core.errors import StrategyError
 from automl.strategies.adam import Adam
 from automl.strategies.array_state import decode_arrays
 from automl.strategies.array_state import encode_arrays
+from automl.strategies.curve_log import CurveLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from automl.core.curve import LearningCurve
     from automl.strategies.episodes import Episodes
     from automl.strategies.policy import Policy
 
     Floats = NDArray[np.float32]
 
 __all__ = ["GradientSettings", "PolicyGradient", "advantages", "surrogate_slope"]
-
-#: A training curve longer than this is thinned to half.
-_CURVE = 1024
 
 #: Means of the curve that the remark gives.
 _PARTS = 5
@@ -122,24 +121,36 @@ class PolicyGradient:
         self._adam = Adam(policy.parameters, rates)
         self._entropy = settings.entropy
         self._baseline: float | None = None
-        self._updates = 0
-        self._stride = 1
-        self._curve: list[list[float]] = []
+        self._log = CurveLog()
 
     @property
     def curve(self) -> list[list[float]]:
         """Rows of (update, mean entropy of a decision in nats, mean reward on the first batch's scale)."""
-        return [list(row) for row in self._curve]
+        return self._log.rows
+
+    def curves(self, owner: str) -> tuple[LearningCurve, ...]:
+        """Return the same for the report, under the name of the strategy; nothing before two updates."""
+        return self._log.curves(
+            f"policy of {owner}",
+            "Means over the episodes of one update, those that the policy played again included. The reward "
+            "counts standard deviations of the objectives in the first batch, less what exceeds a budget; "
+            "its scale stays fixed.",
+            "updates of the policy",
+            (
+                ("entropy", "entropy of a decision, nats"),
+                ("reward", "reward, standard deviations of the first batch"),
+            ),
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """How entropy and reward moved: means of equal parts of the training; none before ten updates."""
-        if len(self._curve) < 2 * _PARTS:
+        if self._log.noted < 2 * _PARTS:
             return ()
-        means = [np.mean(part, axis=0) for part in np.array_split(np.array(self._curve), _PARTS)]
+        means = [np.mean(part, axis=0) for part in np.array_split(np.array(self.curve), _PARTS)]
         entropy, reward = (", ".join(f"{row[k]:.2f}" for row in means) for k in (1, 2))
         return (
-            f"policy after {self._updates} updates, means of {_PARTS} equal parts of them: "
+            f"policy after {self._log.noted} updates, means of {_PARTS} equal parts of them: "
             f"entropy of a decision {entropy} nats, reward {reward}",
         )
 
@@ -173,7 +184,7 @@ class PolicyGradient:
             scale = np.float32(-1.0 / n)
             bonus = np.float32(self._entropy) * decided
             self._adam.descend(self._policy.backward(forward, scale * slope * decided, scale * bonus))
-        self._note(entropy, float((rewards if shown is None else shown).mean()))
+        self._log.note(self._log.noted, entropy, float((rewards if shown is None else shown).mean()))
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON, the policy's parameters included."""
@@ -182,9 +193,7 @@ class PolicyGradient:
             "adam": self._adam.state_dict(),
             "entropy": self._entropy,
             "baseline": self._baseline,
-            "updates": self._updates,
-            "stride": self._stride,
-            "curve": self.curve,
+            "curve": self._log.state,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -197,12 +206,4 @@ class PolicyGradient:
         self._adam.load_state_dict(state["adam"])
         self._entropy = float(state["entropy"])
         self._baseline = None if state["baseline"] is None else float(state["baseline"])
-        self._updates, self._stride = int(state["updates"]), int(state["stride"])
-        self._curve = [list(row) for row in state["curve"]]
-
-    def _note(self, entropy: float, reward: float) -> None:
-        if self._updates % self._stride == 0:
-            self._curve.append([float(self._updates), entropy, reward])
-        self._updates += 1
-        if len(self._curve) > _CURVE:
-            self._curve, self._stride = self._curve[::2], 2 * self._stride
+        self._log.restore(state["curve"])

@@ -15,6 +15,7 @@ from automl.core.errors import AutomlError
 from automl.core.errors import StrategyError
 from automl.core.rng import child_rng
 from automl.core.rng import child_seed
+from automl.strategies.base import Learning
 from automl.strategies.base import Remarking
 from automl.strategies.base import StrategyInfo
 from automl.strategies.credit_math import duration_steps
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
     from automl.strategies.base import Strategy
@@ -183,6 +185,12 @@ class Portfolio:
         members = [m for name in self._active() if isinstance(m := self._members[name], Remarking)]
         inner = tuple(remark for member in members for remark in member.remarks)
         return (f"portfolio's proposals: {proposed or 'none'}", *left_out, *inner)
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """What its members learned."""
+        members = [m for name in self._active() if isinstance(m := self._members[name], Learning)]
+        return tuple(curve for member in members for curve in member.curves)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain JSON."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl.core.candidate import Candidate
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -172,6 +173,11 @@ class Reinforced:
         """How the policy's entropy and reward moved."""
         return self._gradient.remarks
 
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """The policy's entropy and reward, update after update."""
+        return self._gradient.curves(self.info.name)
+
     def tell(self, trials: Sequence[Trial]) -> None:
         """Let complete trials join the population, and train the policy on what its children added."""
         if self._settings.mix[1] > 0:
@@ -181,7 +187,7 @@ class Reinforced:
         self._evolution.tell(trials)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return plain JSON; ``gradient.curve`` is the training curve."""
+        """Return plain JSON; ``gradient.curve`` holds the training curve."""
         return {
             "strategy": self.info.name,
             "space": self._space.fingerprint,

@@ -11,10 +11,12 @@ import numpy as np
 
 from automl.core.dominance import nondominated_mask
 from automl.core.errors import StrategyError
+from automl.core.measurement import METRIC_UNITS
 from automl.core.objective import Objective
 from automl.strategies.acquisition_math import chosen_batch
 from automl.strategies.acquisition_math import feasible_chance
 from automl.strategies.base import StrategyInfo
+from automl.strategies.curve_log import CurveLog
 from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.evolutionary import EvolutionSettings
 from automl.strategies.evolutionary import bred
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -119,6 +122,7 @@ class Surrogate(Evolutionary):
         self._codes = np.empty((0, len(problem.space)), dtype=np.int64)
         self._values = np.empty((0, len(self._model.metrics)))
         self._told = 0
+        self._logs = {metric: CurveLog() for metric in self._model.metrics}
 
     @property
     def report(self) -> list[dict[str, Any]]:
@@ -129,6 +133,26 @@ class Surrogate(Evolutionary):
     def remarks(self) -> tuple[str, ...]:
         """For each compared metric a sentence: in use or switched off, why, and how well it is calibrated."""
         return tuple(model.sentence for model in self._model.records)
+
+    @property
+    def curves(self) -> tuple[LearningCurve, ...]:
+        """For each compared metric how far predictions were off, and how often their interval held."""
+        found: list[LearningCurve] = []
+        for record in self._model.records:
+            unit = METRIC_UNITS.get(record.metric, "")
+            error = f"mean error of {record.metric}{', ' + unit if unit else ''}"
+            found += self._logs[record.metric].curves(
+                f"prediction of {record.metric} by {self.info.name}",
+                "Means over the last 64 predictions, each made before its trial was measured. The learned "
+                f"one is in use only where it beats {record.baseline}.",
+                "predictions made",
+                (
+                    ("learned", error),
+                    (record.baseline.removeprefix("the "), error),
+                    ("95 % interval", "measured within the 95 % interval, %"),
+                ),
+            )
+        return tuple(found)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Judge the predictions of complete trials, then learn from them."""
@@ -142,6 +166,11 @@ class Surrogate(Evolutionary):
             [told.points, np.array(extra, dtype=np.float64).reshape(len(told), -1)], axis=1
         )
         self._model.judge(told.codes, values)
+        for record in self._model.records:
+            if record.judged:
+                held = record.report
+                errors = (held["error"], held["baseline_error"])
+                self._logs[record.metric].note(record.predicted, *errors, 100 * held["coverage_95"])
         self._join(told)
         self._told += len(told)
         self._remember(told.codes, values)
@@ -156,6 +185,7 @@ class Surrogate(Evolutionary):
             "model_values": self._values.tolist(),
             "model": self._model.state,
             "report": self.report,
+            "curves": {metric: log.state for metric, log in self._logs.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -169,6 +199,8 @@ class Surrogate(Evolutionary):
         self._codes = np.array(state["model_codes"], dtype=np.int64).reshape(n, len(self._space))
         self._values = np.array(state["model_values"], dtype=np.float64).reshape(n, len(self._model.metrics))
         self._told = int(state["told"])
+        for metric, log in self._logs.items():
+            log.restore(state["curves"][metric])
         self._model.restore(state["model"], self._codes, self._values)
 
     def _remember(self, codes: NDArray[np.int64], values: NDArray[np.float64]) -> None:

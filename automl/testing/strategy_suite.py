@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl.core.errors import StrategyError
+from automl.strategies.base import Learning
 from automl.strategies.base import Strategy
 from automl.strategies.base import StrategyInfo
 from automl.testing.problems import additive_problem
@@ -170,6 +171,9 @@ class StrategySuite(ABC):
             second = self.make(synthetic.problem)
             second.load_state_dict(json.loads(saved))
             assert json.dumps(second.state_dict()) == saved
+            if isinstance(first, Learning):
+                assert isinstance(second, Learning)
+                assert second.curves == first.curves
             tail = run_strategy(second, synthetic, self.evaluations - stop, first=1 + len(head))
             assert head + tail == whole
 

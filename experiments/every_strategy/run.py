@@ -102,17 +102,19 @@ def read_rows() -> list[dict[str, Any]]:
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """Return the table of the README."""
-    lines = ["| strategy | model | exit | trials | pick: top-1 % | of trial 0's latency | volume | s |"]
-    lines.append("|---" * 8 + "|")
+    titles = ("strategy", "model", "exit", "trials", "pick: top-1 %", "of trial 0's latency", "volume")
+    lines = [f"| {' | '.join((*titles, 'trial 0, ms', 's'))} |"]
+    lines.append("|---" * 9 + "|")
     for row in rows:
         head = f"| `{row['strategy']}` | {row['model']} | {row['exit']} |"
         if "latency_ms" in row:
             share = row["latency_ms"] / row["latency0_ms"]
-            middle = f" {row['trials']} | {100 * row['accuracy']:.1f} | {share:.3f} | {row['volume']:.4f} |"
+            middle = f" {row['trials']} | {100 * row['accuracy']:.1f} | {share:.3f} | {row['volume']:.4f} "
+            middle += f"| {row['latency0_ms']:.2f} |"
         elif "trials" in row:
-            middle = f" {row['trials']} | nothing meets the budget | | {row['volume']:.4f} |"
+            middle = f" {row['trials']} | nothing meets the budget | | {row['volume']:.4f} | |"
         else:
-            middle = f" | {row['said']} | | |"
+            middle = f" | {row['said']} | | | |"
         lines.append(f"{head}{middle} {row['seconds']:.0f} |")
     return "\n".join(lines)
 

@@ -53,7 +53,8 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
     ``gaps`` holds for each mark (best feasible - optimum) / abs(optimum), None where nothing feasible was
     found; marks that the limit on processor time cut off are absent. A strategy that has no more to propose
     keeps its gap, and so does one that found the optimum: its run ends there, since nothing can change any
-    more. ``within`` holds the evaluations after which the gap was at most each of the bounds.
+    more. ``within`` holds the evaluations after which the gap was at most each of the bounds, ``last`` the
+    gap at the end, wherever that was.
     """
     given = prices or strategy_class(name).info.needs_tables
     start, best, spent, ended = time.process_time(), float("inf"), 0, "exhausted"
@@ -83,6 +84,7 @@ def run_row(name: str, instance: Instance, optimum: float, seed: int, seconds: f
         "prices": given,
         "gaps": gaps,
         "within": within,
+        "last": gap(best, optimum),
         "spent": spent,
         "ended": ended,
         "seconds": round(time.process_time() - start, 2),
@@ -110,9 +112,19 @@ def key_of(row: dict[str, Any]) -> tuple[str, str, int, bool]:
     return row["strategy"], row["problem"], row["seed"], row["prices"]
 
 
-def percent(gaps: list[float | None]) -> str:
-    """Return median [quartiles] in percent; a run without a feasible candidate counts as an infinite gap."""
-    values = np.array([np.inf if g is None else 100.0 * g for g in gaps])
+def stood_at(row: dict[str, Any], mark: int) -> float:
+    """Return the gap in percent after ``mark`` evaluations, infinite without a feasible candidate.
+
+    Of a run that was cut off before, it is what was found until then: the whole run could only be better.
+    """
+    known = [row["gaps"][str(m)] for m in MARKS if m <= mark and str(m) in row["gaps"]]
+    if str(mark) not in row["gaps"]:
+        known += [row.get("last"), *map(float, row["within"])]
+    return 100.0 * min((g for g in known if g is not None), default=np.inf)
+
+
+def percent(values: list[float]) -> str:
+    """Return median [quartiles] of gaps in percent."""
     low, middle, high = (np.percentile(values, q, method="inverted_cdf") for q in (25, 50, 75))
     return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
@@ -127,25 +139,25 @@ def print_table(rows: list[dict[str, Any]], known: list[str]) -> None:
     print(
         "| strategy |",
         " | ".join(titles),
-        "| problems within 2 % / 0.2 % | worst median % | runs | s a run |",
+        "| problems within 2 % / 0.2 % | worst median % | runs, seeds | cut off, after | s a run |",
     )
-    print("|---" * (len(MARKS) + 5) + "|")
+    print("|---" * (len(MARKS) + 6) + "|")
     for name, own in sorted(named.items()):
-        cells = []
-        for mark in MARKS:
-            there = [r["gaps"][str(mark)] for r in own if str(mark) in r["gaps"]]
-            cells.append(percent(there) if len(there) == len(own) else f"{len(own) - len(there)} cut off")
+        cells = [percent([stood_at(r, mark) for r in own]) for mark in MARKS]
         last = {}
         for problem in {r["problem"] for r in own}:
-            ends = [r["gaps"].get(str(MARKS[-1])) for r in own if r["problem"] == problem]
-            last[problem] = float(np.median([np.inf if g is None else 100.0 * g for g in ends]))
+            ends = [stood_at(r, MARKS[-1]) for r in own if r["problem"] == problem]
+            last[problem] = float(np.median(ends))
+        cut = [r["spent"] for r in own if r["ended"] == "time"]
+        stopped = f"{len(cut)}, {min(cut):,} to {max(cut):,}" if cut else "0"
         within = [sum(v <= limit for v in last.values()) for limit in (2.0, 0.2)]
         seconds = np.median([r["seconds"] for r in own])
         counts = f"{within[0]} / {within[1]} of {len(last)}"
         print(
             f"| {name} |",
             " | ".join(cells),
-            f"| {counts} | {max(last.values()):.3g} | {len(own)} | {seconds:.1f} |",
+            f"| {counts} | {max(last.values()):.3g} | {len(own)}, {len({r['seed'] for r in own})} "
+            f"| {stopped} | {seconds:.1f} |",
         )
 
 

@@ -88,8 +88,9 @@ def ends(values: np.ndarray) -> list[float]:
 
 def entropy(strategy: Strategy) -> list[float] | None:
     """Return the policy's entropy a decision at the first and over the last ten updates, in nats."""
-    curve = np.array(strategy.state_dict().get("gradient", {}).get("curve", [])).reshape(-1, 3)
-    return [float(curve[0, 1]), float(curve[-10:, 1].mean())] if len(curve) else None
+    drawn = [series for curve in getattr(strategy, "curves", ()) for series in curve.series]
+    found = [series.values for series in drawn if series.name == "entropy"]
+    return [found[0][0], float(np.mean(found[0][-10:]))] if found else None
 
 
 def training(seeds: int) -> list[dict]:

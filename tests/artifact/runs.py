@@ -12,6 +12,8 @@ from automl.artifact.report_data import ReportTrial
 from automl.artifact.report_data import SensitivityTable
 from automl.artifact.report_data import SiteChoice
 from automl.artifact.report_data import StruckOption
+from automl.core.curve import CurveSeries
+from automl.core.curve import LearningCurve
 from automl.core.measurement import Metric
 
 OPTIONS = ("fp", "w8a8", "w4a8")
@@ -29,6 +31,32 @@ def _trial(number: int, latency: float, accuracy: float, size: float, **facts) -
     facts = {"fidelity": "full", "origin": "evolutionary", "seconds": 2.4, **facts}
     return ReportTrial(
         number, f"{number:016x}", f"w8a8 x {number % 40}, fp x 9", metrics=metrics, budgets=budgets, **facts
+    )
+
+
+def _policy_curve(updates: int) -> LearningCurve:
+    rng, steps = np.random.default_rng(8), np.arange(float(updates))
+    entropy = 0.4 + 0.7 * np.exp(-steps / 20) + rng.normal(0, 0.02, updates)
+    reward = 2 - 2 * np.exp(-steps / 15) + rng.normal(0, 0.4, updates)
+    series = (
+        CurveSeries("entropy", "entropy of a decision, nats", tuple(entropy.tolist())),
+        CurveSeries("reward", "reward, standard deviations of the first batch", tuple(reward.tolist())),
+    )
+    return LearningCurve(
+        "policy of controller", "Means of an update.", "updates of the policy", tuple(steps.tolist()), series
+    )
+
+
+def _prediction_curve(rows: int) -> LearningCurve:
+    steps = tuple(8.0 * (i + 1) for i in range(rows))
+    error = "mean error of latency_ms, ms"
+    series = (
+        CurveSeries("learned", error, tuple(0.3 / s for s in steps)),
+        CurveSeries("plain prediction", error, (0.02,) * rows),
+        CurveSeries("95 % interval", "measured within the 95 % interval, %", (95.0,) * rows),
+    )
+    return LearningCurve(
+        "prediction of latency_ms", "Means of the last 64.", "predictions made", steps, series
     )
 
 
@@ -118,6 +146,7 @@ def example_run(*, title: str = "efficientnet_lite0", n_trials: int = 90, n_site
         sensitivity=SensitivityTable(sites, OPTIONS, loss, "KL divergence to the original"),
         prediction=PredictionCheck(points, 0.041, 0.91, 0.16, 0.66, 0.012),
         hypervolume=tuple((i, float(v)) for i, v in enumerate(volume)),
+        curves=(_policy_curve(60), _prediction_curve(12)),
         phases=(
             ("load and trace", 6.1),
             ("sensitivity", 44.0),

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from automl.artifact.report import write_page
 from automl.artifact.report import write_report
 from automl.artifact.report_data import ReportData
 from automl.artifact.report_data import ReportTrial
@@ -166,3 +167,27 @@ def test_the_kernels_of_the_selected_trial_are_listed_with_the_reasons(tmp_path,
     assert "tensors <b>are</b> here" in text
     assert "triton: no GPU" in text
     assert not any(a.get("id") == "kernels" for _, a in page.elements)
+
+
+def test_learning_curves_are_drawn_an_axis_a_plot_with_titles_and_units(page):
+    curves = example_run().curves
+    text = " ".join(page.text)
+    for curve in curves:
+        assert f"Training: {curve.title}" in text
+        for series in curve.series:
+            assert series.axis in text
+        assert page.text.count(curve.step) == len({s.axis for s in curve.series})
+    lines = {a["data-curve"]: a for _, a in page.elements if "data-curve" in a}
+    assert set(lines) == {s.name for curve in curves for s in curve.series}
+    # sixty noisy rows get a running mean beside them, a dozen do not
+    assert "raw" in lines["entropy"]["class"].split()
+    assert "raw" not in lines["learned"]["class"].split()
+    for curve in curves:
+        assert all(lines[s.name]["d"].count("L") == len(curve.steps) - 1 for s in curve.series)
+
+
+def test_data_from_before_there_were_curves_still_draws(tmp_path):
+    body = example_run().to_json()
+    del body["curves"]
+    path = write_page(body, tmp_path / "report.html")
+    assert _errors(path, tmp_path / "profile") == []

@@ -11,6 +11,8 @@ from automl.cli.render import format_metric
 from automl.cli.render import front_table
 from automl.cli.render import show_answer
 from automl.cli.render import wide_console
+from automl.core.curve import CurveSeries
+from automl.core.curve import LearningCurve
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
 
@@ -116,6 +118,13 @@ def test_the_json_has_the_promised_schema(digits_run):
         assert row["budgets"] == {"latency=1.5x": True, "drop=5%": True}
         assert all(set(m) == {"value", "unit", "low", "high", "n"} for m in row["metrics"].values())
     assert body["trial0"]["metrics"]["drop"]["value"] == 0.0
+    assert body["curves"] == []
+
+
+def test_the_json_has_the_rows_of_what_was_learned(digits_run):
+    curve = LearningCurve("p", "h", "updates", (0.0, 1.0), (CurveSeries("r", "r, std", (0.5, 2.0)),))
+    body = answer_json(replace(digits_run.answer, curves=(curve,)), digits_run.folder)
+    assert body["curves"] == [curve.to_json()]
 
 
 def test_output_to_a_pipe_is_wide_enough_for_the_table():

@@ -7,6 +7,8 @@ import pytest
 
 from automl.core.budget import parse_budget
 from automl.core.candidate import Candidate
+from automl.core.curve import CurveSeries
+from automl.core.curve import LearningCurve
 from automl.core.errors import LedgerError
 from automl.core.measurement import Measurement
 from automl.core.measurement import Metric
@@ -39,6 +41,11 @@ def an_answer(best="aa11"):
         reachable={} if best else {"latency_ms": (3.0, 9.0)},
         stopped_by="trials",
         notes=("a note",),
+        curves=(
+            LearningCurve(
+                "policy", "a hint", "updates", (0.0, 1.0), (CurveSeries("r", "r, std", (0.5, 2.0)),)
+            ),
+        ),
     )
 
 
@@ -92,3 +99,11 @@ def test_an_answer_of_before_kernels_were_told_is_read(tmp_path):
         del row["served"]
     (tmp_path / "answer.json").write_text(json.dumps(body))
     assert read_answer(tmp_path).front[0].served == ()
+
+
+def test_an_answer_from_before_there_were_curves_is_read(tmp_path):
+    write_answer(tmp_path, an_answer())
+    stored = json.loads((tmp_path / "answer.json").read_text())
+    del stored["curves"]
+    (tmp_path / "answer.json").write_text(json.dumps(stored))
+    assert read_answer(tmp_path) == replace(an_answer(), curves=())

@@ -31,7 +31,20 @@ def test_an_equal_configuration_continues_and_another_one_is_named(tmp_path):
     assert open_folder(make_config({"model": "m", "budget": "latency=5ms", "workers": 2}), folder) == folder
     with pytest.raises(ConfigError, match=r"budget: .*latency=5ms.*latency=4ms"):
         open_folder(make_config({"model": "m", "budget": "latency=4ms"}), folder)
+    for wanted, message in (
+        ({"data_seed": 7}, "data_seed: None there, 7 here"),
+        ({"seed": 7, "data_seed": 0}, "seed: 0 there, 7 here"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            open_folder(make_config({"model": "m", "budget": "latency=5ms", **wanted}), folder)
     assert stored_config(folder) == config
+
+
+def test_a_data_seed_that_is_dropped_is_another_configuration(tmp_path):
+    folder = open_folder(make_config({"model": "m", "data_seed": 7}), tmp_path / "r")
+    (folder / LEDGER_FILE).write_text("a trial")
+    with pytest.raises(ConfigError, match="data_seed: 7 there, None here"):
+        open_folder(make_config({"model": "m"}), folder)
 
 
 def test_a_folder_whose_run_recorded_nothing_is_taken_over(tmp_path):

@@ -37,3 +37,11 @@ def test_a_time_limit_caps_the_estimate_and_budgets_on_bytes_have_tables_of_thei
     speed, size = estimate_cells(cells)
     assert speed.total == pytest.approx(2.0)
     assert size.seconds["price latency"] > 0
+
+
+def test_seeds_share_their_tables_unless_each_draws_its_own_samples(settings):
+    first, second = estimate_cells(make_sweep({**settings, "seeds": [1, 2]}).cells())
+    assert first.seconds["price latency"] > 0
+    assert second.seconds["price latency"] == 0
+    for entry in estimate_cells(make_sweep({**settings, "seeds": [1, 2], "data_seed": None}).cells()):
+        assert entry.seconds["price latency"] > 0

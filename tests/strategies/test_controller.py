@@ -66,7 +66,7 @@ def test_entropy_falls_and_reward_rises():
     synthetic = additive_problem(20, 3, seed=4)
     strategy = Controller(synthetic.problem)
     run_strategy(strategy, synthetic, 600)
-    curve = np.array(strategy.state_dict()["gradient"]["curve"])
+    curve = np.array(strategy.state_dict()["gradient"]["curve"]["rows"])
     assert curve[-10:, 1].mean() < 0.8 * curve[0, 1]
     assert curve[-10:, 2].mean() > curve[:10, 2].mean() + 1.0
 
@@ -88,7 +88,7 @@ def test_what_the_policy_repeats_trains_it_without_an_evaluation():
     # the whole space but the untouched model was proposed; the policy played further episodes meanwhile
     assert strategy.ask(8) == []
     strategy.tell([])
-    assert len(strategy.state_dict()["gradient"]["curve"]) > 1
+    assert len(strategy.state_dict()["gradient"]["curve"]["rows"]) > 1
 
 
 def test_an_exponent_too_weak_for_the_budget_grows():

@@ -157,3 +157,18 @@ def test_a_relative_budget_is_refused():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(StrategyError):
         DdpgSettings(**wrong)
+
+
+def test_the_curve_shows_the_noise_that_was_set_and_the_reward_of_what_came_back():
+    synthetic = additive_problem(20, 3, seed=4)
+    strategy = Ddpg(synthetic.problem, settings=DdpgSettings(hidden=16, warm_up=16, noise=0.4, decay=0.9))
+    assert strategy.curves == ()
+    run_strategy(strategy, synthetic, 80)
+    (curve,) = strategy.curves
+    assert curve.steps == tuple(range(8, 81, 8))
+    noise, reward = (np.array(s.values) for s in curve.series)
+    np.testing.assert_allclose(
+        noise, np.maximum(0.4 * 0.9 ** np.maximum(np.array(curve.steps) - 16, 0), 0.02)
+    )
+    # the first generation is the one that the scale is taken from; what exceeds the budget is below its mean
+    assert reward[0] <= 1e-9

@@ -138,3 +138,11 @@ def test_remarks_count_both_fidelities():
     played = play(strategy, synthetic, 8)
     cheap, whole = len(digests(played, Fidelity.SUBSET)), len(digests(played, Fidelity.FULL))
     assert strategy.remarks == (f"halving: {cheap} measured on a subset, {whole} of them on the whole",)
+
+
+def test_what_the_inner_strategy_learned_is_shown():
+    synthetic = additive_problem(9, seed=2)
+    strategy = table.strategy_class("halving:reinforce")(synthetic.problem)
+    play(strategy, synthetic, 8)
+    assert [c.title for c in strategy.curves] == ["policy of reinforce"]
+    assert Halving(synthetic.problem).curves == ()

@@ -6,6 +6,7 @@ from automl.core.candidate import Candidate
 from automl.core.errors import StrategyError
 from automl.core.trial import Fidelity
 from automl.strategies.base import MultiFidelity
+from automl.strategies.controller import Controller
 from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.halving import Halving
 from automl.strategies.middleware import LegalOnly
@@ -78,3 +79,12 @@ def test_the_choice_of_fidelities_is_kept():
     wrapped = checked(Halving(problem), problem)
     assert isinstance(wrapped, MultiFidelity)
     assert {wrapped.fidelity(c) for c in wrapped.ask(4)} == {Fidelity.SUBSET}
+
+
+def test_what_the_strategy_inside_learned_is_shown():
+    problem = additive_problem(9).problem
+    assert LegalOnly(RandomSearch(problem), problem).curves == ()
+    synthetic, inner = additive_problem(9), Controller(problem)
+    wrapped = LegalOnly(inner, problem)
+    run_strategy(wrapped, synthetic, 40)
+    assert wrapped.curves == inner.curves != ()

@@ -124,16 +124,20 @@ def test_a_restored_state_trains_on_bit_for_bit():
     np.testing.assert_array_equal(one.parameters["head"], other.parameters["head"])
 
 
-def test_a_long_curve_is_thinned(monkeypatch):
-    monkeypatch.setattr("automl.strategies.policy_gradient._CURVE", 8)
+def test_the_reports_curve_is_the_rows_under_the_strategys_name():
     policy, gradient = made(method="reinforce")
-    episodes = play(policy, np.random.default_rng(7))
-    for _ in range(40):
-        gradient.learn(episodes, np.arange(8.0))
-    updates = [row[0] for row in gradient.curve]
-    assert len(updates) <= 9
-    assert updates[0] == 0
-    assert len(set(np.diff(updates))) == 1
+    assert gradient.curves("mine") == ()
+    rng = np.random.default_rng(7)
+    for _ in range(5):
+        gradient.learn(play(policy, rng), rng.random(8), np.arange(8.0))
+    (curve,) = gradient.curves("mine")
+    assert curve.title == "policy of mine"
+    assert curve.steps == (0, 1, 2, 3, 4)
+    entropy, reward = curve.series
+    assert entropy.values == tuple(row[1] for row in gradient.curve)
+    # the first batch is played by an even policy: the mean over 3, 2 and 4 options
+    assert entropy.values[0] == pytest.approx(np.log([3, 2, 4]).mean(), rel=0.05)
+    assert reward.values == (3.5,) * 5
 
 
 @pytest.mark.parametrize(

@@ -189,3 +189,12 @@ def test_remarks_name_who_proposed_who_is_left_out_and_what_members_say():
     assert first == f"portfolio's proposals: surrogate {counts['surrogate']}, random {counts['random']}"
     assert second.startswith("portfolio without exact: ")
     assert any(remark.startswith("learned prediction of kl") for remark in inner)
+
+
+def test_what_its_members_learned_is_shown():
+    synthetic = additive_problem(9)
+    strategy = Portfolio(
+        synthetic.problem, settings=PortfolioSettings(members=("reinforce", "random", "ddpg"))
+    )
+    run_strategy(strategy, synthetic, 80)
+    assert [c.title for c in strategy.curves] == ["policy of reinforce", "agent of ddpg"]

@@ -73,14 +73,14 @@ def test_the_policy_learns_from_the_random_start():
     synthetic = additive_problem(9, seed=1)
     strategy = Reinforced(synthetic.problem, settings=ReinforcedSettings(evolution=SMALL))
     strategy.tell(synthetic.trials(strategy.ask(16), 1))
-    assert len(strategy.state_dict()["gradient"]["curve"]) == 2
+    assert len(strategy.state_dict()["gradient"]["curve"]["rows"]) == 2
 
 
 def test_entropy_falls_and_quality_rises():
     synthetic = additive_problem(20, 3, seed=4)
     strategy = Reinforced(synthetic.problem)
     run_strategy(strategy, synthetic, 1000)
-    curve = np.array(strategy.state_dict()["gradient"]["curve"])
+    curve = np.array(strategy.state_dict()["gradient"]["curve"]["rows"])
     assert curve[-10:, 1].mean() < 0.8 * curve[0, 1]
     assert curve[-10:, 2].mean() > curve[:10, 2].mean() + 0.5
 

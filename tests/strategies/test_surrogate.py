@@ -168,3 +168,17 @@ def test_remarks_say_what_is_switched_off_and_how_well_the_rest_holds():
         assert remark.startswith(f"learned prediction of {metric} ")
         assert ("in use" in remark) is report[metric]["in_use"]
         assert "95 % interval" in remark
+
+
+def test_curves_end_where_the_report_of_the_calibration_does():
+    synthetic = additive_problem(9, give_tables=False)
+    strategy = Surrogate(synthetic.problem)
+    assert strategy.curves == ()
+    run_strategy(strategy, synthetic, 120)
+    for curve, row in zip(strategy.curves, strategy.report, strict=True):
+        assert curve.title == f"prediction of {row['metric']} by surrogate"
+        assert curve.steps[-1] == row["predicted"]
+        learned, plain, held = curve.series
+        assert learned.axis == plain.axis != held.axis
+        assert (learned.values[-1], plain.values[-1]) == (row["error"], row["baseline_error"])
+        assert held.values[-1] == 100 * row["coverage_95"]

@@ -66,6 +66,7 @@
     heat && el("div", { class: "grid" }, heat),
     pair(data.prediction && predictionPanel(data.prediction),
       el("div", {}, [historyPanel(data.hypervolume), phasesPanel(data.phases)].filter(Boolean).map((s) => el("div", { class: "grid" }, s)))),
+    ...(data.curves || []).map((c) => el("div", { class: "grid" }, curvePanel(c))),
     el("div", { class: "grid" }, trialTable(data, state, select)),
     el("section", { class: "card" },
       data.notes.length ? el("div", {}, el("h2", { text: "Notes" }), el("ul", { id: "notes" }, data.notes.map((n) => el("li", { text: n })))) : null,
