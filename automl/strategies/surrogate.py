@@ -12,6 +12,7 @@ import numpy as np
 from automl.core.dominance import nondominated_mask
 from automl.core.errors import StrategyError
 from automl.core.objective import Objective
+from automl.core.rng import child_rng
 from automl.strategies.acquisition_math import chosen_batch
 from automl.strategies.acquisition_math import feasible_chance
 from automl.strategies.base import StrategyInfo
@@ -19,6 +20,7 @@ from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.evolutionary import EvolutionSettings
 from automl.strategies.evolutionary import bred
 from automl.strategies.operators.dedup import code_keys
+from automl.strategies.operators.design import mixed_design
 from automl.strategies.operators.selection import tournament
 from automl.strategies.rated import Rated
 from automl.strategies.screening import hard_excess
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from automl.core.candidate import Candidate
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
 
@@ -119,6 +122,20 @@ class Surrogate(Evolutionary):
         self._codes = np.empty((0, len(problem.space)), dtype=np.int64)
         self._values = np.empty((0, len(self._model.metrics)))
         self._told = 0
+        #: How a search begins that has neither seeds nor a prediction.
+        self._design = np.empty((0, len(problem.space)), dtype=np.int64)
+        if problem.predict is None:
+            rng = child_rng(problem.seed, "surrogate", "design")
+            self._design = mixed_design(problem.space, rng, self._settings.start or 0)
+
+    def ask(self, count: int) -> list[Candidate]:
+        """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
+        wanted = min(count, self.to_start)
+        codes = self._proposals.seeds(wanted)
+        codes = np.concatenate([codes, self._proposals.fresh(self._design, wanted - len(codes))])
+        self._asked += len(codes)
+        rest = super().ask(count - len(codes))
+        return [*self._proposals.candidates(codes), *rest]
 
     @property
     def report(self) -> list[dict[str, Any]]:
@@ -204,14 +221,13 @@ class Surrogate(Evolutionary):
         codes = self._proposals.seen.fresh(pool)
         if not len(codes) or count < 1:
             return codes[:0]
-        mean, spread = self._model.predict(codes)
-        excess = hard_excess(mean, self._model.metrics, self._problem.budgets)
+        foreseen = self._model.predict(codes)
         points, violations = self._rated(self._values)
         if not (violations == 0).any():
-            return codes[np.argsort(np.maximum(excess, 0.0).sum(axis=1), kind="stable")[:count]]
-        chance = feasible_chance(excess, self._excess_spread(spread))
+            return codes[np.argsort(self._rated(foreseen.at(0.0))[1], kind="stable")[:count]]
+        chance = feasible_chance(*foreseen.excess(self._problem.budgets))
         width = len(self._problem.objectives)
-        hopeful = mean[:, :width] - self._screening.optimism * spread[:, :width]
+        hopeful = foreseen.at(-self._screening.optimism)[:, :width]
         measured = points[violations == 0]
         front = measured[nondominated_mask(measured)]
         low, high = front.min(axis=0), measured.max(axis=0)
@@ -232,16 +248,6 @@ class Surrogate(Evolutionary):
 
     def _foreseen(self, codes: NDArray[np.int64]) -> Rated:
         """Return codes rated by their optimistic prediction."""
-        mean, spread = self._model.predict(codes)
-        width = len(self._problem.objectives)
-        hopeful = mean[:, :width] - self._screening.optimism * spread[:, :width]
-        return Rated(codes, hopeful, self._rated(mean)[1])
-
-    def _excess_spread(self, spread: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the standard deviation of every hard budget's excess, (n, n_budgets)."""
-        columns = [
-            spread[:, self._model.metrics.index(b.metric)] / (abs(b.limit) or 1.0)
-            for b in self._problem.budgets
-            if b.hard
-        ]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(spread), 0))
+        foreseen = self._model.predict(codes)
+        hopeful = foreseen.at(-self._screening.optimism)[:, : len(self._problem.objectives)]
+        return Rated(codes, hopeful, self._rated(foreseen.at(0.0))[1])
