@@ -114,7 +114,8 @@ class CodeKernels:
         # the first column is for options that are the only ones of their kind
         place = np.arange(len(codes))[:, None] * width + 1 + self.groups[codes + first]
         root = np.broadcast_to(np.sqrt(weights), place.shape)
-        counts = np.bincount(place.ravel(), weights=root.ravel(), minlength=len(codes) * width)
+        sums = np.bincount(place.ravel(), weights=root.ravel(), minlength=len(codes) * width)
+        counts = np.asarray(sums, dtype=np.float64)
         return counts.reshape(len(codes), width)[:, 1:]
 
     def _near(

@@ -83,7 +83,9 @@ class Surrogate(Evolutionary):
     the trials, with uncertainty. For a batch, several generations are bred on it from the best that was
     measured; then each proposal is the candidate whose optimistic prediction adds most hypervolume to the
     measured front and the proposals before it, times its chance to meet the hard budgets. While nothing is
-    feasible, the least predicted violation decides.
+    feasible, the least predicted violation decides. Where the problem predicts nothing, the first proposals,
+    16 by default, are uniform configurations and mixes of them, see
+    :func:`~automl.strategies.operators.design.mixed_design`.
 
     Every trial is predicted before it is learned from. A metric whose learned prediction does not beat the
     problem's own one (after a linear correction), or the mean, is predicted by that instead; where none beats
@@ -91,7 +93,7 @@ class Surrogate(Evolutionary):
 
     Args:
         problem: as for ``evolutionary``; prices of other hard budgets' metrics are used too.
-        settings: of the evolution; 16 proposals at random before breeding begins when None.
+        settings: of the evolution; 16 proposals before breeding begins when None.
         screening: see :class:`SurrogateSettings`; its defaults when None.
 
     Reference:

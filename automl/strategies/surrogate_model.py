@@ -31,6 +31,8 @@ __all__ = ["MetricModel", "ModelSettings", "SurrogateModel", "compared_metrics",
 
 #: Codes priced at once: their number times the dimensions is what is held in memory.
 _CHUNK = 512
+#: Log evidence by which a logarithm must be ahead: "very strong" in Kass, Raftery, "Bayes factors", 1995.
+_DECISIVE = 5.0
 
 
 @dataclass(frozen=True)
@@ -198,18 +200,18 @@ class MetricModel:
     def _choose(
         self, codes: NDArray[np.int64], base: NDArray[np.float64] | None, truth: NDArray[np.float64]
     ) -> None:
-        """Choose the scale, with even relevances, and then the kernel's shape by the marginal likelihood."""
-        best = -np.inf
+        """Choose the scale and the kernel's shape by the marginal likelihood."""
+        few = len(self._starts) > 1 and len(codes) < self._settings.sharpen
+        best, chosen = -np.inf, MetricScale()
         for scale in MetricScale.candidates(truth):
             design, values = self._measured_design(base, len(codes), scale), scale.forward(truth)
-            fit = best_fit(self._kernels, codes, values, design, self._starts, steps=0)
+            fit = best_fit(self._kernels, codes, values, design, self._starts, steps=0 if few else 2)
             evidence = fit.solved.evidence + scale.log_slope(truth)
+            # sums of effects are the rule and a logarithm bends them, so it has to be much more likely
+            evidence -= 0.0 if scale.offset is None else _DECISIVE
             if evidence > best:
-                best, self._scale, self._shape = evidence, scale, fit.shape
-        if len(self._starts) > 1 and len(codes) < self._settings.sharpen:
-            return
-        design, values = self._measured_design(base, len(codes)), self._scale.forward(truth)
-        self._shape = best_fit(self._kernels, codes, values, design, self._starts).shape
+                best, chosen, self._shape = evidence, scale, fit.shape
+        self._scale = chosen
 
     def _plain(self, base: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
         intercept, slope, _ = self._line
@@ -303,8 +305,8 @@ class SurrogateModel:
         """Return what to expect of ``codes``, (n, n_dimensions)."""
         plain = plain_predictions(self._problem, codes)
         columns = [m.predict(codes, base) for m, base in zip(self._models, plain, strict=True)]
-        mean, spread = (np.stack([c[k] for c in columns], axis=1) for k in (0, 1))
-        return Forecast(self.metrics, mean, spread, tuple(c[2] for c in columns))
+        means, spreads, scales = zip(*columns, strict=True)
+        return Forecast(self.metrics, np.stack(means, axis=1), np.stack(spreads, axis=1), scales)
 
     @property
     def state(self) -> dict[str, Any]:
