@@ -59,33 +59,20 @@ class CodeKernels:
         return cls(np.asarray(cardinalities, dtype=np.int64), places)
 
     def __call__(
-        self,
-        a: NDArray[np.int64],
-        b: NDArray[np.int64],
-        weights: NDArray[np.float64],
-        mix: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+        self, a: NDArray[np.int64], b: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the kernels of :data:`KERNELS` between ``a`` and ``b``; zeros for those without share.
+        """Return the kernels of :data:`KERNELS` between ``a`` and ``b``, one after another.
 
         Args:
             a: codes, (n, n_dimensions).
             b: codes, (m, n_dimensions).
             weights: relevance of each decision, (n_dimensions,), sums to 1.
-            mix: share of each kernel.
 
         Returns:
             Shape (4, n, m).
         """
-        found = np.zeros((len(KERNELS), len(a), len(b)))
-        own = _indicators(a, self.cardinalities) * np.repeat(weights, self.cardinalities)
-        found[0] = own @ _indicators(b, self.cardinalities).T
-        if mix[1]:
-            found[1] = self._near(a, b, weights) if len(weights) > 1 else found[0]
-        if mix[2]:
-            found[2] = found[0] ** 2
-        if mix[3]:
-            found[3] = self.use(a, weights) @ self.use(b, weights).T
-        return found
+        single = self._single(a, b, weights)
+        return np.stack([single, self._near(a, b, weights), single**2, self._shared(a, b, weights)])
 
     def mixed(
         self,
@@ -94,8 +81,13 @@ class CodeKernels:
         weights: NDArray[np.float64],
         mix: Sequence[float],
     ) -> NDArray[np.float64]:
-        """Return the kernels added up by their shares, (n, m)."""
-        total: NDArray[np.float64] = np.tensordot(np.asarray(mix), self(a, b, weights, mix), axes=1)
+        """Return the kernels added up by their shares, (n, m); those without share cost nothing."""
+        single = self._single(a, b, weights)
+        total = single * (mix[0] + mix[2] * single)
+        if mix[1]:
+            total += mix[1] * self._near(a, b, weights)
+        if mix[3]:
+            total += mix[3] * self._shared(a, b, weights)
         return total
 
     def diagonal(
@@ -118,10 +110,25 @@ class CodeKernels:
         counts = np.asarray(sums, dtype=np.float64)
         return counts.reshape(len(codes), width)[:, 1:]
 
+    def _single(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the kernel of single decisions, (n, m)."""
+        own = _indicators(a, self.cardinalities) * np.repeat(weights, self.cardinalities)
+        return own @ _indicators(b, self.cardinalities).T
+
+    def _shared(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the kernel of use, (n, m)."""
+        return self.use(a, weights) @ self.use(b, weights).T
+
     def _near(
         self, a: NDArray[np.int64], b: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the kernel of neighboring pairs, (n, m), weighted by the root of both relevances."""
+        if len(weights) < 2:
+            return self._single(a, b, weights)
         joint = np.sqrt(weights[:-1] * weights[1:])
         joint = joint / joint.sum() if joint.sum() > 0 else np.full(len(joint), 1.0 / len(joint))
         both = self.cardinalities[:-1] * self.cardinalities[1:]

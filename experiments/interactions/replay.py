@@ -37,6 +37,7 @@ from recorded_table import read_table  # noqa: E402
 from replay_report import MARKS  # noqa: E402
 from replay_report import fit_table  # noqa: E402
 from replay_report import markdown  # noqa: E402
+from replay_report import uniform_table  # noqa: E402
 
 from automl.core.errors import StrategyError  # noqa: E402
 from automl.strategies.base import Remarking  # noqa: E402
@@ -139,7 +140,7 @@ def main() -> None:
                 shown = {m: round(run["volumes"][m], 4) for m in MARKS if m in run["volumes"]}
                 print(*key.values(), shown, run["ended"], run["seconds"], flush=True)
     fits = {t.name: emulator_of(position) for position, t in enumerate(tables)}
-    text = "\n".join([fit_table(tables, fits), markdown(read_runs(tables))])
+    text = "\n".join([fit_table(tables, fits), "", uniform_table(tables), markdown(read_runs(tables))])
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- table -->\n")
     readme.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
