@@ -53,6 +53,8 @@ class SurrogateSettings:
         plain: share of the proposals that evolution makes unscreened, so that the model is judged where it
             did not choose too.
         remembered: trials the model learns from: the newest half and the best of the others.
+        designed: whether a search without prediction begins with uniform configurations and mixes of them;
+            with random candidates otherwise.
 
     Raises:
         StrategyError: a number is out of range.
@@ -63,6 +65,7 @@ class SurrogateSettings:
     optimism: float = 1.0
     plain: float = 0.125
     remembered: int = 512
+    designed: bool = True
 
     def __post_init__(self) -> None:
         if self.generations < 1 or self.breadth < 2 or self.remembered < 16:
@@ -126,7 +129,7 @@ class Surrogate(Evolutionary):
         self._told = 0
         #: How a search begins that has neither seeds nor a prediction.
         self._design = np.empty((0, len(problem.space)), dtype=np.int64)
-        if problem.predict is None:
+        if problem.predict is None and self._screening.designed:
             rng = child_rng(problem.seed, "surrogate", "design")
             self._design = mixed_design(problem.space, rng, self._settings.start or 0)
 
