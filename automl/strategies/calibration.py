@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CalibrationRecord", "rank_correlation"]
+__all__ = ["TWO_SIDED_95", "CalibrationRecord", "rank_correlation"]
 
 _WINDOW = 64
 _FEWEST = 8
 #: A normal variable is within this many standard deviations of its mean in 95 % of cases.
-_95_PERCENT = 1.959964
+TWO_SIDED_95 = 1.959964
 
 
 def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
@@ -37,8 +37,8 @@ class CalibrationRecord:
     Args:
         metric: what was predicted.
         baseline: what the learned prediction is held against, in words.
-        rows: (truth, learned mean, learned standard deviation, plain prediction) a row, (n, 4), oldest first;
-            at most 64.
+        rows: (truth, learned prediction, lower and upper end of its 95 % interval, plain prediction) a row,
+            (n, 5), oldest first; at most 64.
         predicted: predictions made so far, forgotten ones included.
     """
 
@@ -50,17 +50,18 @@ class CalibrationRecord:
     @classmethod
     def empty(cls, metric: str, baseline: str) -> CalibrationRecord:
         """Return a record without predictions."""
-        return cls(metric, baseline, np.empty((0, 4)))
+        return cls(metric, baseline, np.empty((0, 5)))
 
     def told(
         self,
         truth: NDArray[np.float64],
-        mean: NDArray[np.float64],
-        spread: NDArray[np.float64],
+        learned: NDArray[np.float64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
         plain: NDArray[np.float64],
     ) -> CalibrationRecord:
         """Return the record with predictions and what was then measured of them, all (n,)."""
-        rows = np.concatenate([self.rows, np.stack([truth, mean, spread, plain], axis=1)])
+        rows = np.concatenate([self.rows, np.stack([truth, learned, low, high, plain], axis=1)])
         return CalibrationRecord(self.metric, self.baseline, rows[-_WINDOW:], self.predicted + len(truth))
 
     @property
@@ -71,8 +72,8 @@ class CalibrationRecord:
     @property
     def errors(self) -> tuple[float, float]:
         """Mean absolute error of the learned and of the plain prediction; needs at least one row."""
-        truth, mean, _, plain = self.rows.T
-        return float(np.abs(mean - truth).mean()), float(np.abs(plain - truth).mean())
+        truth, learned, _, _, plain = self.rows.T
+        return float(np.abs(learned - truth).mean()), float(np.abs(plain - truth).mean())
 
     @property
     def holds(self) -> bool:
@@ -82,8 +83,8 @@ class CalibrationRecord:
         """
         if not self.judged:
             return False
-        truth, mean, _, plain = self.rows.T
-        gain = np.abs(plain - truth) - np.abs(mean - truth)
+        truth, learned, _, _, plain = self.rows.T
+        gain = np.abs(plain - truth) - np.abs(learned - truth)
         return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
     @property
@@ -113,9 +114,9 @@ class CalibrationRecord:
     @property
     def report(self) -> dict[str, Any]:
         """What a report shows, as plain JSON; None for what is not known yet."""
-        truth, mean, spread, plain = self.rows.T
+        truth, learned, low, high, plain = self.rows.T
         known = len(self.rows) > 0
-        inside = np.abs(truth - mean) <= _95_PERCENT * spread
+        inside = (low <= truth) & (truth <= high)
         return {
             "metric": self.metric,
             "in_use": self.holds,
@@ -125,7 +126,7 @@ class CalibrationRecord:
             "judged": len(self.rows),
             "error": self.errors[0] if known else None,
             "baseline_error": self.errors[1] if known else None,
-            "rank_correlation": rank_correlation(truth, mean),
+            "rank_correlation": rank_correlation(truth, learned),
             "baseline_rank_correlation": rank_correlation(truth, plain),
             "coverage_95": float(inside.mean()) if known else None,
         }
@@ -138,5 +139,5 @@ class CalibrationRecord:
     @classmethod
     def from_state(cls, metric: str, baseline: str, state: Mapping[str, Any]) -> CalibrationRecord:
         """Return the record that :attr:`state` holds."""
-        rows = np.array(state["rows"], dtype=np.float64).reshape(-1, 4)
+        rows = np.array(state["rows"], dtype=np.float64).reshape(-1, 5)
         return cls(metric, baseline, rows, int(state["predicted"]))

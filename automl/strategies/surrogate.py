@@ -13,6 +13,7 @@ from automl.core.dominance import nondominated_mask
 from automl.core.errors import StrategyError
 from automl.core.measurement import METRIC_UNITS
 from automl.core.objective import Objective
+from automl.core.rng import child_rng
 from automl.strategies.acquisition_math import chosen_batch
 from automl.strategies.acquisition_math import feasible_chance
 from automl.strategies.base import StrategyInfo
@@ -21,6 +22,7 @@ from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.evolutionary import EvolutionSettings
 from automl.strategies.evolutionary import bred
 from automl.strategies.operators.dedup import code_keys
+from automl.strategies.operators.design import mixed_design
 from automl.strategies.operators.selection import tournament
 from automl.strategies.rated import Rated
 from automl.strategies.screening import hard_excess
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from automl.core.candidate import Candidate
     from automl.core.curve import LearningCurve
     from automl.core.trial import Trial
     from automl.strategies.base import Problem
@@ -53,6 +56,8 @@ class SurrogateSettings:
         plain: share of the proposals that evolution makes unscreened, so that the model is judged where it
             did not choose too.
         remembered: trials the model learns from: the newest half and the best of the others.
+        designed: whether a search without prediction begins with uniform configurations and mixes of them;
+            with random candidates otherwise.
 
     Raises:
         StrategyError: a number is out of range.
@@ -63,6 +68,7 @@ class SurrogateSettings:
     optimism: float = 1.0
     plain: float = 0.125
     remembered: int = 512
+    designed: bool = True
 
     def __post_init__(self) -> None:
         if self.generations < 1 or self.breadth < 2 or self.remembered < 16:
@@ -83,7 +89,9 @@ class Surrogate(Evolutionary):
     the trials, with uncertainty. For a batch, several generations are bred on it from the best that was
     measured; then each proposal is the candidate whose optimistic prediction adds most hypervolume to the
     measured front and the proposals before it, times its chance to meet the hard budgets. While nothing is
-    feasible, the least predicted violation decides.
+    feasible, the least predicted violation decides. Where the problem predicts nothing, the first proposals,
+    16 by default, are uniform configurations and mixes of them, see
+    :func:`~automl.strategies.operators.design.mixed_design`.
 
     Every trial is predicted before it is learned from. A metric whose learned prediction does not beat the
     problem's own one (after a linear correction), or the mean, is predicted by that instead; where none beats
@@ -91,7 +99,7 @@ class Surrogate(Evolutionary):
 
     Args:
         problem: as for ``evolutionary``; prices of other hard budgets' metrics are used too.
-        settings: of the evolution; 16 proposals at random before breeding begins when None.
+        settings: of the evolution; 16 proposals before breeding begins when None.
         screening: see :class:`SurrogateSettings`; its defaults when None.
 
     Reference:
@@ -123,6 +131,20 @@ class Surrogate(Evolutionary):
         self._values = np.empty((0, len(self._model.metrics)))
         self._told = 0
         self._logs = {metric: CurveLog() for metric in self._model.metrics}
+        #: How a search begins that has neither seeds nor a prediction.
+        self._design = np.empty((0, len(problem.space)), dtype=np.int64)
+        if problem.predict is None and self._screening.designed:
+            rng = child_rng(problem.seed, "surrogate", "design")
+            self._design = mixed_design(problem.space, rng, self._settings.start or 0)
+
+    def ask(self, count: int) -> list[Candidate]:
+        """Return up to ``count`` new candidates; fewer only when the space is exhausted."""
+        wanted = min(count, self.to_start)
+        codes = self._proposals.seeds(wanted)
+        codes = np.concatenate([codes, self._proposals.fresh(self._design, wanted - len(codes))])
+        self._asked += len(codes)
+        rest = super().ask(count - len(codes))
+        return [*self._proposals.candidates(codes), *rest]
 
     @property
     def report(self) -> list[dict[str, Any]]:
@@ -236,14 +258,13 @@ class Surrogate(Evolutionary):
         codes = self._proposals.seen.fresh(pool)
         if not len(codes) or count < 1:
             return codes[:0]
-        mean, spread = self._model.predict(codes)
-        excess = hard_excess(mean, self._model.metrics, self._problem.budgets)
+        foreseen = self._model.predict(codes)
         points, violations = self._rated(self._values)
         if not (violations == 0).any():
-            return codes[np.argsort(np.maximum(excess, 0.0).sum(axis=1), kind="stable")[:count]]
-        chance = feasible_chance(excess, self._excess_spread(spread))
+            return codes[np.argsort(self._rated(foreseen.at(0.0))[1], kind="stable")[:count]]
+        chance = feasible_chance(*foreseen.excess(self._problem.budgets))
         width = len(self._problem.objectives)
-        hopeful = mean[:, :width] - self._screening.optimism * spread[:, :width]
+        hopeful = foreseen.at(-self._screening.optimism)[:, :width]
         measured = points[violations == 0]
         front = measured[nondominated_mask(measured)]
         low, high = front.min(axis=0), measured.max(axis=0)
@@ -264,16 +285,6 @@ class Surrogate(Evolutionary):
 
     def _foreseen(self, codes: NDArray[np.int64]) -> Rated:
         """Return codes rated by their optimistic prediction."""
-        mean, spread = self._model.predict(codes)
-        width = len(self._problem.objectives)
-        hopeful = mean[:, :width] - self._screening.optimism * spread[:, :width]
-        return Rated(codes, hopeful, self._rated(mean)[1])
-
-    def _excess_spread(self, spread: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the standard deviation of every hard budget's excess, (n, n_budgets)."""
-        columns = [
-            spread[:, self._model.metrics.index(b.metric)] / (abs(b.limit) or 1.0)
-            for b in self._problem.budgets
-            if b.hard
-        ]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(spread), 0))
+        foreseen = self._model.predict(codes)
+        hopeful = foreseen.at(-self._screening.optimism)[:, : len(self._problem.objectives)]
+        return Rated(codes, hopeful, self._rated(foreseen.at(0.0))[1])

@@ -1,8 +1,7 @@
 """Regression of a metric on codes: a trend plus a Gaussian process whose kernels count shared options.
 
-The kernels are the inner products of one-hot codes (each decision by itself), of one-hot pairs of
-neighboring decisions, and of all pairs. They mix with weights that sum to 1, each decision weighs in by its
-relevance, and the posterior is that of Bayesian ridge regression on those features.
+The kernels are those of :class:`~automl.strategies.code_kernels_math.CodeKernels`. They mix, each decision
+weighs in by its relevance, and the posterior is that of Bayesian ridge regression on their features.
 
 Reference:
     Rasmussen, Williams, "Gaussian processes for machine learning", 2006, section 2.7 for the trend with a
@@ -12,6 +11,8 @@ Reference:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["KernelShape", "Regression", "best_shape", "line", "option_kernels", "regress", "sharpened"]
+    from automl.strategies.code_kernels_math import CodeKernels
 
-_MIXES = (
+__all__ = ["KernelShape", "Regression", "best_fit", "line", "regress", "sharpened"]
+
+Mix = tuple[float, float, float, float]
+
+_MIXES: tuple[tuple[float, float, float], ...] = (
     (1.0, 0.0, 0.0),
     (0.8, 0.2, 0.0),
     (0.5, 0.5, 0.0),
@@ -33,6 +38,8 @@ _MIXES = (
     (0.8, 0.0, 0.2),
     (0.5, 0.0, 0.5),
 )
+#: Share of the kernel of use beside the others.
+_USES = (0.0, 0.3, 3.0)
 _NOISES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 #: Share of the relevance that stays spread evenly, so that no decision is switched off.
 _EVEN = 0.1
@@ -44,48 +51,13 @@ class KernelShape:
 
     Args:
         weights: relevance of each decision, (n_dimensions,), not negative, sums to 1.
-        mix: shares of the single, neighbor and pair kernels, sum to 1.
+        mix: shares of the kernels of single decisions, neighbors and pairs, which sum to 1, and of use.
         noise: variance of the noise as a multiple of the kernel's.
     """
 
     weights: NDArray[np.float64]
-    mix: tuple[float, ...]
+    mix: Mix
     noise: float
-
-
-def option_kernels(
-    a: NDArray[np.int64], b: NDArray[np.int64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return how alike codes are: by single decisions, by neighboring pairs, by all pairs; each in [0, 1].
-
-    Args:
-        a: (n, n_dimensions).
-        b: (m, n_dimensions).
-        weights: (n_dimensions,), sums to 1.
-
-    Returns:
-        Shape (3, n, m); 1 where the codes are equal.
-    """
-    single = np.zeros((len(a), len(b)))
-    joint = np.sqrt(weights[:-1] * weights[1:])
-    joint = joint / joint.sum() if joint.sum() > 0 else joint
-    near = np.zeros_like(single)
-    before = np.zeros(single.shape, dtype=bool)
-    for column, weight in enumerate(weights):
-        equal = a[:, column, None] == b[None, :, column]
-        single += weight * equal
-        if column:
-            near += joint[column - 1] * (equal & before)
-        before = equal
-    return np.stack([single, near if joint.sum() > 0 else single, single**2])
-
-
-def _mixed(kernels: NDArray[np.float64], mix: Sequence[float]) -> NDArray[np.float64]:
-    total = np.zeros(kernels.shape[1:])
-    for share, kernel in zip(mix, kernels, strict=True):
-        if share > 0:
-            total += share * kernel
-    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +79,11 @@ class _Solved:
     residual: NDArray[np.float64]
     scale: float
     evidence: float
+
+    @cached_property
+    def inverse(self) -> NDArray[np.float64]:
+        """Inverse of ``lower``: predicting many codes by products is cheaper than by as many solutions."""
+        return np.asarray(solve_triangular(self.lower, np.eye(len(self.lower)), lower=True))
 
 
 def _solved(
@@ -133,11 +110,13 @@ class Regression:
     """A fitted regression.
 
     Args:
-        shape: the kernel.
+        kernels: of the space.
+        shape: what is chosen of them.
         codes: told, (n, n_dimensions).
         solved: the factorization.
     """
 
+    kernels: CodeKernels
     shape: KernelShape
     codes: NDArray[np.int64]
     solved: _Solved
@@ -151,43 +130,56 @@ class Regression:
             codes: (n, n_dimensions).
             design: the trend's columns, (n, n_trend).
         """
-        solved = self.solved
-        cross = _mixed(option_kernels(self.codes, codes, self.shape.weights), self.shape.mix)
-        whitened = solve_triangular(solved.lower, cross, lower=True)
+        solved, weights, mix = self.solved, self.shape.weights, self.shape.mix
+        whitened = solved.inverse @ self.kernels.mixed(self.codes, codes, weights, mix)
         mean = design @ solved.trend + whitened.T @ solved.residual
         # what is not known of the trend: a far candidate is less certain than the kernel alone says
         left = design.T - solved.whitened_trend.T @ whitened
         gram = solved.whitened_trend.T @ solved.whitened_trend
         trend_part = (left * np.linalg.lstsq(gram, left, rcond=None)[0]).sum(axis=0)
-        variance = 1.0 + self.shape.noise - (whitened**2).sum(axis=0) + trend_part
+        own = self.kernels.diagonal(codes, weights, mix)
+        variance = own + self.shape.noise - np.einsum("ij,ij->j", whitened, whitened) + trend_part
         return mean, np.sqrt(np.maximum(variance, 0.0) * solved.scale)
 
 
 def regress(
-    codes: NDArray[np.int64], values: NDArray[np.float64], design: NDArray[np.float64], shape: KernelShape
-) -> Regression:
-    """Return the regression of ``values`` (n,) on ``codes`` (n, n_dimensions) and ``design`` (n, n_trend)."""
-    covariance = _mixed(option_kernels(codes, codes, shape.weights), shape.mix)
-    return Regression(shape, codes, _solved(covariance, shape.noise, design, values))
-
-
-def _likeliest(
+    kernels: CodeKernels,
     codes: NDArray[np.int64],
     values: NDArray[np.float64],
     design: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    shape: KernelShape,
 ) -> Regression:
-    kernels = option_kernels(codes, codes, weights)
-    best: Regression | None = None
-    for mix in _MIXES:
-        covariance = _mixed(kernels, mix)
-        for noise in _NOISES:
-            solved = _solved(covariance, noise, design, values)
-            if best is None or solved.evidence > best.solved.evidence:
-                best = Regression(KernelShape(weights, mix, noise), codes, solved)
-    if best is None:
-        raise AssertionError("there is always a first mix")
-    return best
+    """Return the regression of ``values`` (n,) on ``codes`` (n, n_dimensions) and ``design`` (n, n_trend)."""
+    covariance = kernels.mixed(codes, codes, shape.weights, shape.mix)
+    return Regression(kernels, shape, codes, _solved(covariance, shape.noise, design, values))
+
+
+def _likeliest(
+    kernels: CodeKernels,
+    codes: NDArray[np.int64],
+    values: NDArray[np.float64],
+    design: NDArray[np.float64],
+    start: KernelShape,
+) -> Regression:
+    """Return the likeliest mix and noise for the relevances of ``start``; one is moved at a time, twice."""
+    parts = kernels(codes, codes, start.weights)
+    tried: dict[tuple[Mix, float], _Solved] = {}
+
+    def solution(mix: Mix, noise: float) -> _Solved:
+        if (mix, noise) not in tried:
+            covariance = np.tensordot(np.array(mix), parts, axes=1)
+            tried[mix, noise] = _solved(covariance, noise, design, values)
+        return tried[mix, noise]
+
+    def evidence(place: tuple[Mix, float]) -> float:
+        return solution(*place).evidence
+
+    mix, noise = start.mix, start.noise
+    for _ in range(2):
+        mix, noise = max([(mix, noise), *((mix, n) for n in _NOISES)], key=evidence)
+        mix, noise = max([(mix, noise), *(((*m, mix[3]), noise) for m in _MIXES)], key=evidence)
+        mix, noise = max([(mix, noise), *(((*mix[:3], u), noise) for u in _USES)], key=evidence)
+    return Regression(kernels, KernelShape(start.weights, mix, noise), codes, solution(mix, noise))
 
 
 def sharpened(regression: Regression) -> NDArray[np.float64]:
@@ -199,47 +191,50 @@ def sharpened(regression: Regression) -> NDArray[np.float64]:
         MacKay, "Bayesian non-linear modeling for the prediction competition", 1994: automatic relevance
         determination; here one step on the root of the effect's variance, since features come in groups.
     """
-    solved, codes = regression.solved, regression.codes
-    blame = solve_triangular(solved.lower, solved.residual, lower=True, trans="T")
+    solved, codes, kernels = regression.solved, regression.codes, regression.kernels
+    weights, mix = regression.shape.weights, regression.shape.mix
+    blame = solved.inverse.T @ solved.residual
+    common = np.append(mix[3] * (kernels.use(codes, weights).T @ blame), 0.0)
     n_dimensions = codes.shape[1]
     spread = np.empty(n_dimensions)
-    for column in range(n_dimensions):
-        effects = np.bincount(codes[:, column], weights=blame)
-        spread[column] = regression.shape.weights[column] * effects.std()
+    first = 0
+    for column, count in enumerate(kernels.cardinalities.tolist()):
+        own = np.bincount(codes[:, column], weights=blame, minlength=count) * weights[column]
+        shared = common[kernels.groups[first : first + count]] * np.sqrt(weights[column])
+        spread[column] = (sum(mix[:3]) * own + shared).std()
+        first += count
     total = spread.sum()
     even = np.full(n_dimensions, 1.0 / n_dimensions)
     return even if total <= 0 else (1.0 - _EVEN) * spread / total + _EVEN * even
 
 
-def best_shape(
+def best_fit(
+    kernels: CodeKernels,
     codes: NDArray[np.int64],
     values: NDArray[np.float64],
     design: NDArray[np.float64],
     starts: Sequence[NDArray[np.float64]],
     *,
     steps: int = 2,
-) -> KernelShape:
-    """Return the shape with the largest marginal likelihood among mixes, noises and relevances.
+) -> Regression:
+    """Return the fit with the largest marginal likelihood among mixes, noises and relevances.
 
     Args:
+        kernels: of the space.
         codes: (n, n_dimensions).
         values: (n,).
         design: (n, n_trend).
         starts: relevances to start from, each (n_dimensions,).
         steps: times the relevances of each start are sharpened.
     """
-    best: Regression | None = None
+    fits: list[Regression] = []
     for start in starts:
-        weights = start
+        shape = KernelShape(start, (*_MIXES[0], _USES[0]), _NOISES[2])
         for step in range(steps + 1):
-            found = _likeliest(codes, values, design, weights)
-            if best is None or found.solved.evidence > best.solved.evidence:
-                best = found
+            fits.append(_likeliest(kernels, codes, values, design, shape))
             if step < steps:
-                weights = sharpened(found)
-    if best is None:
-        raise AssertionError("there is at least one start")
-    return best.shape
+                shape = replace(fits[-1].shape, weights=sharpened(fits[-1]))
+    return max(fits, key=lambda fit: fit.solved.evidence)
 
 
 def line(base: NDArray[np.float64] | None, values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from automl.core.errors import StrategyError
+from automl.strategies.calibration import TWO_SIDED_95
 from automl.strategies.calibration import CalibrationRecord
+from automl.strategies.code_kernels_math import CodeKernels
+from automl.strategies.forecast import Forecast
+from automl.strategies.forecast import MetricScale
 from automl.strategies.surrogate_math import KernelShape
-from automl.strategies.surrogate_math import best_shape
+from automl.strategies.surrogate_math import best_fit
 from automl.strategies.surrogate_math import line
 from automl.strategies.surrogate_math import regress
 
@@ -27,6 +31,8 @@ __all__ = ["MetricModel", "ModelSettings", "SurrogateModel", "compared_metrics",
 
 #: Codes priced at once: their number times the dimensions is what is held in memory.
 _CHUNK = 512
+#: Log evidence by which a logarithm must be ahead: "very strong" in Kass, Raftery, "Bayes factors", 1995.
+_DECISIVE = 5.0
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,12 @@ def priced_relevance(problem: Problem) -> list[NDArray[np.float64] | None]:
 class MetricModel:
     """One metric: a line on the plain prediction (a mean where there is none) plus a Gaussian process.
 
+    The process is on the values or on their logarithms, whichever makes what was told more likely: metrics
+    that cannot be negative often span orders of magnitude.
+
     Args:
         metric: its name.
-        n_dimensions: of the codes.
+        kernels: of the space.
         priced: whether there is a plain prediction.
         relevance: see :func:`priced_relevance`; decisions are even when None.
         settings: how it learns.
@@ -118,19 +127,20 @@ class MetricModel:
     def __init__(
         self,
         metric: str,
-        n_dimensions: int,
+        kernels: CodeKernels,
         *,
         priced: bool,
         relevance: NDArray[np.float64] | None,
         settings: ModelSettings,
     ) -> None:
-        self._settings = settings
-        even = np.full(n_dimensions, 1.0 / n_dimensions)
+        self._settings, self._kernels = settings, kernels
+        even = np.full(len(kernels.cardinalities), 1.0 / len(kernels.cardinalities))
         self._starts = [even] if relevance is None else [even, relevance]
         self.record = CalibrationRecord.empty(metric, "the plain prediction" if priced else "the mean")
         self._shape: KernelShape | None = None
+        self._scale = MetricScale()
         self._line = (0.0, 0.0, 0.0)
-        self._scale = (0.0, 1.0)
+        self._unit = (0.0, 1.0)
         self._regression: Regression | None = None
 
     def learn(
@@ -143,15 +153,12 @@ class MetricModel:
     ) -> None:
         """Fit to ``truth`` (n,) of ``codes``, (n, n_dimensions), whose plain prediction is ``base``, (n,)."""
         self._line = line(base, truth)
-        varies = base is not None and base.std() > 0
-        self._scale = (float(base.mean()), float(base.std())) if base is not None and varies else (0.0, 0.0)
-        design = self._design(base, len(codes))
         if reshape or self._shape is None:
             latest = slice(-self._settings.shaped, None)
-            few = len(self._starts) > 1 and len(codes) < self._settings.sharpen
-            steps = 0 if few else 2
-            self._shape = best_shape(codes[latest], truth[latest], design[latest], self._starts, steps=steps)
-        self._regression = regress(codes, truth, design, self._shape)
+            self._choose(codes[latest], None if base is None else base[latest], truth[latest])
+        if self._shape is not None:
+            design = self._measured_design(base, len(codes))
+            self._regression = regress(self._kernels, codes, self._scale.forward(truth), design, self._shape)
 
     def judge(
         self, codes: NDArray[np.int64], base: NDArray[np.float64] | None, truth: NDArray[np.float64]
@@ -159,40 +166,73 @@ class MetricModel:
         """Record what is predicted of ``codes`` beside ``truth`` (n,), which was not learned from yet."""
         if self._regression is not None and len(codes):
             mean, spread = self._regression.predict(codes, self._design(base, len(codes)))
-            self.record = self.record.told(truth, mean, spread, self._plain(base, len(codes)))
+            ends = [self._scale.back(mean + z * spread) for z in (0.0, -TWO_SIDED_95, TWO_SIDED_95)]
+            self.record = self.record.told(truth, ends[0], ends[1], ends[2], self._plain(base, len(codes)))
 
     def predict(
         self, codes: NDArray[np.int64], base: NDArray[np.float64] | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation, both (n,), of the process while it holds, else of the line."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], MetricScale]:
+        """Return mean and standard deviation, both (n,), and their scale.
+
+        They are those of the process while it holds, else of the line.
+        """
         if self.record.holds and self._regression is not None:
-            return self._regression.predict(codes, self._design(base, len(codes)))
-        return self._plain(base, len(codes)), np.full(len(codes), self._line[2])
+            return *self._regression.predict(codes, self._design(base, len(codes))), self._scale
+        return self._plain(base, len(codes)), np.full(len(codes), self._line[2]), MetricScale()
 
     @property
     def state(self) -> dict[str, Any]:
         """What a fit does not find again from the trials, as plain JSON."""
         shape = self._shape
         saved = None if shape is None else [shape.weights.tolist(), list(shape.mix), shape.noise]
-        return {"record": self.record.state, "shape": saved}
+        return {"record": self.record.state, "shape": saved, "offset": self._scale.offset}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set :attr:`state`; :meth:`learn` without reshaping completes it."""
         self.record = CalibrationRecord.from_state(self.record.metric, self.record.baseline, state["record"])
+        self._scale = MetricScale(state["offset"])
         self._shape, self._regression = None, None
         if state["shape"] is not None:
-            weights, mix, noise = state["shape"]
-            self._shape = KernelShape(np.array(weights, dtype=np.float64), tuple(mix), float(noise))
+            weights, (single, near, pairs, use), noise = state["shape"]
+            mix = (float(single), float(near), float(pairs), float(use))
+            self._shape = KernelShape(np.array(weights, dtype=np.float64), mix, float(noise))
+
+    def _choose(
+        self, codes: NDArray[np.int64], base: NDArray[np.float64] | None, truth: NDArray[np.float64]
+    ) -> None:
+        """Choose the scale and the kernel's shape by the marginal likelihood."""
+        few = len(self._starts) > 1 and len(codes) < self._settings.sharpen
+        best, chosen = -np.inf, MetricScale()
+        for scale in MetricScale.candidates(truth):
+            design, values = self._measured_design(base, len(codes), scale), scale.forward(truth)
+            fit = best_fit(self._kernels, codes, values, design, self._starts, steps=0 if few else 2)
+            evidence = fit.solved.evidence + scale.log_slope(truth)
+            # sums of effects are the rule and a logarithm bends them, so it has to be much more likely
+            evidence -= 0.0 if scale.offset is None else _DECISIVE
+            if evidence > best:
+                best, chosen, self._shape = evidence, scale, fit.shape
+        self._scale = chosen
 
     def _plain(self, base: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
         intercept, slope, _ = self._line
         return np.full(n, intercept) if base is None else intercept + slope * base
 
+    def _measured_design(
+        self, base: NDArray[np.float64] | None, n: int, scale: MetricScale | None = None
+    ) -> NDArray[np.float64]:
+        """Return :meth:`_design` on ``scale`` in units of how ``base`` varies, which is remembered."""
+        self._scale = scale or self._scale
+        self._unit = (0.0, 0.0)
+        if base is not None:
+            scaled = self._scale.forward(base)
+            self._unit = (float(scaled.mean()), float(scaled.std()))
+        return self._design(base, n)
+
     def _design(self, base: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
-        mean, spread = self._scale
+        mean, spread = self._unit
         if base is None or spread == 0:
             return np.ones((n, 1))
-        return np.stack([np.ones(n), (base - mean) / spread], axis=1)
+        return np.stack([np.ones(n), (self._scale.forward(base) - mean) / spread], axis=1)
 
 
 class SurrogateModel:
@@ -212,10 +252,11 @@ class SurrogateModel:
         #: What the columns of values are.
         self.metrics = compared_metrics(problem)
         plain = plain_predictions(problem, problem.space.default_code[None])
+        kernels = CodeKernels.of(problem.space)
         self._models = [
             MetricModel(
                 metric,
-                len(problem.space),
+                kernels,
                 priced=base is not None,
                 relevance=relevance,
                 settings=self._settings,
@@ -260,11 +301,12 @@ class SurrogateModel:
         self._shaped_at = told if reshape else self._shaped_at
         self._fit(codes, values, reshape=reshape)
 
-    def predict(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return means and standard deviations of the compared metrics, both (n, n_metrics), minimized."""
+    def predict(self, codes: NDArray[np.int64]) -> Forecast:
+        """Return what to expect of ``codes``, (n, n_dimensions)."""
         plain = plain_predictions(self._problem, codes)
         columns = [m.predict(codes, base) for m, base in zip(self._models, plain, strict=True)]
-        return np.stack([c[0] for c in columns], axis=1), np.stack([c[1] for c in columns], axis=1)
+        means, spreads, scales = zip(*columns, strict=True)
+        return Forecast(self.metrics, np.stack(means, axis=1), np.stack(spreads, axis=1), scales)
 
     @property
     def state(self) -> dict[str, Any]:

@@ -20,7 +20,12 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
+
+if TYPE_CHECKING:
+    from automl.strategies.base import Problem
+    from automl.strategies.base import Strategy
 
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
@@ -37,9 +42,12 @@ from recorded_table import read_table  # noqa: E402
 from replay_report import MARKS  # noqa: E402
 from replay_report import fit_table  # noqa: E402
 from replay_report import markdown  # noqa: E402
+from replay_report import uniform_table  # noqa: E402
 
 from automl.core.errors import StrategyError  # noqa: E402
 from automl.strategies.base import Remarking  # noqa: E402
+from automl.strategies.surrogate import Surrogate  # noqa: E402
+from automl.strategies.surrogate import SurrogateSettings  # noqa: E402
 from automl.strategies.table import list_strategies  # noqa: E402
 from automl.strategies.table import make_strategy  # noqa: E402
 from automl.strategies.table import strategy_class  # noqa: E402
@@ -50,6 +58,15 @@ TABLES = ("resnet56", "lite0")
 KEPT = (*range(8, 201, 8), *range(250, 1001, 50))
 #: A Gaussian process over all trials takes seconds for each proposal: (evaluations, seeds) it is given.
 SLOW = {"optuna:gp": (200, 2)}
+#: ``surrogate`` that begins with random candidates, to tell what its first design is worth from the rest.
+RANDOM_START = "surrogate (random start)"
+
+
+def made(name: str, problem: Problem) -> Strategy:
+    """Return the strategy of this name, or the variant of one that only this experiment knows."""
+    if name == RANDOM_START:
+        return Surrogate(problem, screening=SurrogateSettings(designed=False))
+    return make_strategy(name, problem)
 
 
 def one_run(
@@ -59,7 +76,7 @@ def one_run(
     name, most = key["strategy"], SLOW.get(key["strategy"], (MARKS[-1], 0))[0]
     start, curve, ended, strategy = time.process_time(), [], "exhausted", None
     try:
-        strategy = make_strategy(name, recorded.problem(key["seed"], priced=key["start"] == "priced"))
+        strategy = made(name, recorded.problem(key["seed"], priced=key["start"] == "priced"))
         answers = Nearest(recorded) if emulator is None else Emulated(recorded, emulator)
         for volume in volumes(recorded, strategy, answers, most):
             curve.append(volume)
@@ -98,13 +115,13 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
 
 def planned(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the keys of all runs on one table, seed by seed."""
-    names = options.only or list(list_strategies())
+    names = options.only or [*list_strategies(), *([RANDOM_START] if options.start == "blind" else [])]
     return [
         {"table": name, "answers": options.answers, "start": options.start, "strategy": s, "seed": seed}
         for seed in range(options.seeds)
         for s in names
         if seed < SLOW.get(s, (0, options.seeds))[1]
-        and (options.start == "priced" or not strategy_class(s).info.needs_tables)
+        and (options.start == "priced" or s == RANDOM_START or not strategy_class(s).info.needs_tables)
     ]
 
 
@@ -139,7 +156,7 @@ def main() -> None:
                 shown = {m: round(run["volumes"][m], 4) for m in MARKS if m in run["volumes"]}
                 print(*key.values(), shown, run["ended"], run["seconds"], flush=True)
     fits = {t.name: emulator_of(position) for position, t in enumerate(tables)}
-    text = "\n".join([fit_table(tables, fits), markdown(read_runs(tables))])
+    text = "\n".join([fit_table(tables, fits), "", uniform_table(tables), markdown(read_runs(tables))])
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- table -->\n")
     readme.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
+from play import Volume
+from play import box_of
 
 if TYPE_CHECKING:
     from emulator import Emulator
@@ -79,6 +81,22 @@ def fit_table(tables: list[Recorded], fits: dict[str, Emulator]) -> str:
                 values = f"{error['r2_log']:.3f} | {error['kendall_tau']:.3f} | {error['mape_percent']:.1f}"
                 lines.append(f"| {table_.name} | {len(table_.rows)} | {form}{used} | {metric} | {values} |")
     return "\n".join(lines)
+
+
+def uniform_volume(recorded: Recorded) -> tuple[int, float]:
+    """Return how many uniform configurations were measured and their volume, trial 0 included."""
+    known = {row.code: (row.kl, row.latency_ms) for row in recorded.rows}
+    volume = Volume(*box_of(recorded))
+    points = [known[code] for code in recorded.head["uniform"] if code in known]
+    for point in points:
+        volume.add(np.array(point))
+    return len(points), volume.value
+
+
+def uniform_table(tables: list[Recorded]) -> str:
+    """Return what uniform configurations reach by themselves, a sentence for each table."""
+    found = [(t.name, *uniform_volume(t)) for t in tables]
+    return " ".join(f"Volume of the {n} uniform configurations of {name}: {v:.4f}." for name, n, v in found)
 
 
 def markdown(runs: list[dict[str, Any]]) -> str:

@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from automl.strategies.calibration import TWO_SIDED_95
 from automl.strategies.calibration import CalibrationRecord
 from automl.strategies.calibration import rank_correlation
 
 
+def told(empty, truth, mean, spread, plain):
+    truth, mean, spread, plain = map(np.asarray, (truth, mean, spread, plain))
+    return empty.told(truth, mean, mean - TWO_SIDED_95 * spread, mean + TWO_SIDED_95 * spread, plain)
+
+
 def record(truth, mean, spread, plain):
-    return CalibrationRecord.empty("kl", "the mean").told(*map(np.asarray, (truth, mean, spread, plain)))
+    return told(CalibrationRecord.empty("kl", "the mean"), truth, mean, spread, plain)
 
 
 def test_rank_correlation_agrees_with_scipy_ties_included():
@@ -30,7 +36,7 @@ def test_nothing_holds_before_enough_predictions():
     few = record(truth, truth, np.ones(7), np.zeros(7))
     assert not few.holds
     assert "7 of the 8" in few.reason
-    assert few.told(*(np.array([v]) for v in (7.0, 7.0, 1.0, 0.0))).holds
+    assert told(few, *(np.array([v]) for v in (7.0, 7.0, 1.0, 0.0))).holds
 
 
 def test_the_better_mean_absolute_error_decides_and_is_told():
@@ -68,6 +74,13 @@ def test_coverage_counts_truths_within_the_95_percent_interval():
     assert report["coverage_95"] == 6 / 8
 
 
+def test_an_interval_need_not_be_even_about_the_prediction():
+    truth = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    ends = CalibrationRecord.empty("kl", "the mean").told(truth, truth, truth, truth + 9.0, truth)
+    assert ends.report["coverage_95"] == 1.0
+    assert ends.told(truth, truth - 2, truth - 3, truth - 1, truth).report["coverage_95"] == 0.5
+
+
 def test_report_is_plain_json_from_the_start():
     empty = CalibrationRecord.empty("kl", "the mean").report
     assert json.loads(json.dumps(empty)) == empty
@@ -87,6 +100,6 @@ def test_the_sentence_says_state_reason_and_calibration():
     empty = CalibrationRecord.empty("kl", "the mean")
     assert empty.sentence.startswith("learned prediction of kl switched off: 0 of the")
     truth = np.arange(64.0)
-    good = empty.told(truth, truth + 0.1, np.full(64, 0.1), np.full(64, truth.mean()))
+    good = told(empty, truth, truth + 0.1, np.full(64, 0.1), np.full(64, truth.mean()))
     assert "in use: error 0.1 beats 16" in good.sentence
     assert good.sentence.endswith("rank correlation 1.00; its 95 % interval held 100 % of them")

@@ -10,6 +10,7 @@ from automl.core.errors import StrategyError
 from automl.core.indicators import hypervolume
 from automl.strategies.evolutionary import Evolutionary
 from automl.strategies.evolutionary import EvolutionSettings
+from automl.strategies.operators.design import uniform_codes
 from automl.strategies.random_search import RandomSearch
 from automl.strategies.surrogate import Surrogate
 from automl.strategies.surrogate import SurrogateSettings
@@ -63,6 +64,27 @@ def test_in_fifty_evaluations_it_passes_a_thousand_random_ones():
     learned = run_strategy(Surrogate(problem), synthetic, 50)
     drawn = run_strategy(RandomSearch(problem), synthetic, 1000)
     assert volume(synthetic, learned) > volume(synthetic, drawn)
+
+
+def test_a_blind_search_begins_with_uniform_configurations_and_can_be_told_not_to():
+    synthetic = additive_problem(9, give_tables=False)
+    problem = replace(synthetic.problem, predict=None)
+    uniform = {tuple(code) for code in uniform_codes(problem.space).tolist()}
+    begun = problem.space.encode(Surrogate(problem).ask(8))
+    assert tuple(begun[0]) in uniform
+    plain = Surrogate(problem, screening=SurrogateSettings(designed=False))
+    evolution = Evolutionary(problem, settings=EvolutionSettings(start=16))
+    assert plain.ask(8) == evolution.ask(8)
+
+
+def test_seeds_come_before_the_uniform_configurations():
+    synthetic = additive_problem(9, give_tables=False)
+    space = synthetic.problem.space
+    seeds = tuple(space.decode(row) for row in space.sample(np.random.default_rng(3), 3))
+    problem = replace(synthetic.problem, predict=None, seeds=seeds)
+    begun = Surrogate(problem).ask(8)
+    assert tuple(begun[:3]) == seeds
+    assert tuple(space.encode(begun[3:4])[0]) in {tuple(c) for c in uniform_codes(space).tolist()}
 
 
 def test_while_the_prediction_is_not_used_it_is_evolution():

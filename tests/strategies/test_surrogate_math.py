@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from automl.strategies.code_kernels_math import CodeKernels
 from automl.strategies.surrogate_math import KernelShape
-from automl.strategies.surrogate_math import best_shape
+from automl.strategies.surrogate_math import best_fit
 from automl.strategies.surrogate_math import line
-from automl.strategies.surrogate_math import option_kernels
 from automl.strategies.surrogate_math import regress
 from automl.strategies.surrogate_math import sharpened
 
@@ -18,29 +18,6 @@ def drawn(n, cards, seed=0):
 def one_hot(codes, cards):
     columns = [codes[:, d] == o for d, c in enumerate(cards) for o in range(c)]
     return np.stack(columns, axis=1).astype(np.float64)
-
-
-def test_kernels_are_inner_products_of_indicator_features():
-    cards = [3, 2, 4]
-    a, b = drawn(12, cards), drawn(7, cards, seed=1)
-    weights = np.array([0.5, 0.3, 0.2])
-    single, near, pairs = option_kernels(a, b, weights)
-    scale = np.sqrt(np.repeat(weights, cards))
-    assert np.allclose(single, (one_hot(a, cards) * scale) @ (one_hot(b, cards) * scale).T)
-    joint = np.sqrt([0.5 * 0.3, 0.3 * 0.2])
-    both = [[(x[d] == y[d]) & (x[d + 1] == y[d + 1]) for d in range(2)] for x in a for y in b]
-    assert np.allclose(near, (np.array(both) @ (joint / joint.sum())).reshape(12, 7))
-    assert np.allclose(pairs, single**2)
-
-
-def test_equal_codes_are_wholly_alike_and_one_decision_has_no_neighbor():
-    codes = drawn(5, [3, 3])
-    assert np.allclose(
-        np.stack([np.diag(k) for k in option_kernels(codes, codes, np.array([0.7, 0.3]))]), 1.0
-    )
-    alone = drawn(5, [4])
-    single, near, _ = option_kernels(alone, alone, np.ones(1))
-    assert np.array_equal(single, near)
 
 
 def primal(codes, values, design, cards, weights, noise, new, new_design):
@@ -67,7 +44,8 @@ def test_posterior_is_that_of_ridge_regression_on_the_features():
     base, new_base = rng.normal(size=30), rng.normal(size=9)
     design, new_design = np.stack([np.ones(30), base], 1), np.stack([np.ones(9), new_base], 1)
     weights = np.array([0.4, 0.3, 0.2, 0.1])
-    fit = regress(codes, values, design, KernelShape(weights, (1.0, 0.0, 0.0), 0.3))
+    shape = KernelShape(weights, (1.0, 0.0, 0.0, 0.0), 0.3)
+    fit = regress(CodeKernels.plain(cards), codes, values, design, shape)
     mean, spread = fit.predict(new, new_design)
     expected = primal(codes, values, design, cards, weights, 0.3, new, new_design)
     assert np.allclose(mean, expected[0], atol=1e-6)
@@ -78,10 +56,9 @@ def test_without_noise_what_was_told_is_repeated():
     cards = [3] * 6
     codes = np.unique(drawn(40, cards), axis=0)
     values = np.random.default_rng(1).normal(size=len(codes))
-    shape = KernelShape(np.full(6, 1 / 6), (0.4, 0.3, 0.3), 1e-9)
-    mean, spread = regress(codes, values, np.ones((len(codes), 1)), shape).predict(
-        codes, np.ones((len(codes), 1))
-    )
+    shape = KernelShape(np.full(6, 1 / 6), (0.4, 0.3, 0.3, 0.0), 1e-9)
+    design = np.ones((len(codes), 1))
+    mean, spread = regress(CodeKernels.plain(cards), codes, values, design, shape).predict(codes, design)
     assert np.allclose(mean, values, atol=1e-5)
     assert (spread < 1e-3).all()
 
@@ -101,7 +78,8 @@ def test_likelihood_finds_interactions_where_they_are_and_none_where_not():
     shapes = {}
     for strength in (0.0, 1.5):
         codes, values = planted(160, strength)
-        shapes[strength] = best_shape(codes, values, np.ones((160, 1)), [even])
+        kernels = CodeKernels.plain([3] * 8)
+        shapes[strength] = best_fit(kernels, codes, values, np.ones((160, 1)), [even]).shape
     assert shapes[0.0].mix[0] > shapes[1.5].mix[0]
     assert shapes[1.5].mix[1] > 0
 
@@ -111,11 +89,25 @@ def test_new_codes_are_predicted_and_the_intervals_hold(strength):
     codes, values = planted(400, strength)
     known, new = slice(0, 240), slice(240, 400)
     design = np.ones((400, 1))
-    shape = best_shape(codes[known], values[known], design[known], [np.full(8, 1 / 8)])
-    mean, spread = regress(codes[known], values[known], design[known], shape).predict(codes[new], design[new])
+    kernels = CodeKernels.plain([3] * 8)
+    fit = best_fit(kernels, codes[known], values[known], design[known], [np.full(8, 1 / 8)])
+    mean, spread = fit.predict(codes[new], design[new])
     assert np.abs(mean - values[new]).mean() < 0.4 * np.abs(values[known].mean() - values[new]).mean()
     # 95 % of 160, less three standard deviations of the count
     assert (np.abs(mean - values[new]) <= 1.96 * spread + 1e-6).mean() > 0.88
+
+
+def test_an_effect_that_an_option_has_everywhere_is_learned_from_few():
+    cards = [3] * 40
+    codes, design = drawn(200, cards), np.ones((200, 1))
+    values = np.array([0.0, 1.0, 4.0])[codes].sum(axis=1)
+    known, new = slice(0, 12), slice(12, 200)
+    fit = best_fit(
+        CodeKernels.plain(cards), codes[known], values[known], design[known], [np.full(40, 1 / 40)]
+    )
+    assert fit.shape.mix[3] > 0
+    mean, _ = fit.predict(codes[new], design[new])
+    assert np.abs(mean - values[new]).mean() < 0.3 * np.abs(values[new] - values[known].mean()).mean()
 
 
 def test_relevance_follows_the_effects():
@@ -123,7 +115,8 @@ def test_relevance_follows_the_effects():
     codes = drawn(80, cards)
     values = 5.0 * codes[:, 2] + 0.01 * codes[:, 4]
     even = np.full(6, 1 / 6)
-    weights = sharpened(regress(codes, values, np.ones((80, 1)), KernelShape(even, (1.0, 0.0, 0.0), 0.01)))
+    shape = KernelShape(even, (1.0, 0.0, 0.0, 0.0), 0.01)
+    weights = sharpened(regress(CodeKernels.plain(cards), codes, values, np.ones((80, 1)), shape))
     assert weights.sum() == pytest.approx(1.0)
     assert weights.argmax() == 2
     assert weights.min() >= 0.1 / 6
@@ -132,8 +125,8 @@ def test_relevance_follows_the_effects():
 def test_a_constant_metric_is_predicted_as_that_constant():
     codes = drawn(20, [2] * 5)
     design = np.ones((20, 1))
-    shape = best_shape(codes, np.full(20, 7.0), design, [np.full(5, 0.2)])
-    mean, spread = regress(codes, np.full(20, 7.0), design, shape).predict(codes[:3], design[:3])
+    fit = best_fit(CodeKernels.plain([2] * 5), codes, np.full(20, 7.0), design, [np.full(5, 0.2)])
+    mean, spread = fit.predict(codes[:3], design[:3])
     assert np.allclose(mean, 7.0)
     assert np.allclose(spread, 0.0, atol=1e-6)
 

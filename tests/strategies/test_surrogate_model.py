@@ -9,6 +9,7 @@ import pytest
 from automl.core.budget import Budget
 from automl.core.errors import StrategyError
 from automl.core.objective import Objective
+from automl.strategies.calibration import rank_correlation
 from automl.strategies.surrogate_model import ModelSettings
 from automl.strategies.surrogate_model import SurrogateModel
 from automl.strategies.surrogate_model import compared_metrics
@@ -88,9 +89,9 @@ def test_the_exact_prediction_is_passed_on_without_spread():
     synthetic = interacting()
     model, _, _ = trained(synthetic, 64)
     codes = synthetic.problem.space.sample(np.random.default_rng(9), 6)
-    mean, spread = model.predict(codes)
-    assert np.allclose(mean[:, 1], synthetic.truth(codes)[:, 1])
-    assert np.allclose(spread[:, 1], 0.0, atol=1e-6)
+    foreseen = model.predict(codes)
+    assert np.allclose(foreseen.at(0.0)[:, 1], synthetic.truth(codes)[:, 1])
+    assert np.allclose(foreseen.spread[:, 1], 0.0, atol=1e-6)
 
 
 def test_without_a_prediction_it_learns_from_scratch():
@@ -102,15 +103,35 @@ def test_without_a_prediction_it_learns_from_scratch():
     assert all(row["error"] < 0.5 * row["baseline_error"] for row in model.report)
 
 
+def test_a_product_of_effects_is_learned_on_its_logarithm():
+    synthetic = additive_problem(10, 3)
+    rng = np.random.default_rng(4)
+    powers = rng.normal(size=(10, 3))
+
+    def truth(codes):
+        found = np.exp(powers[np.arange(10), codes].sum(axis=1))
+        return np.stack([found, codes.sum(axis=1).astype(float)], axis=1)
+
+    model, _, _ = trained(replace(synthetic, truth=truth), 128)
+    codes = synthetic.problem.space.sample(np.random.default_rng(9), 200)
+    foreseen = model.predict(codes)
+    assert foreseen.scales[0].offset is not None
+    low, middle, high = (foreseen.at(z)[:, 0] for z in (-1.96, 0.0, 1.96))
+    inside = (low <= truth(codes)[:, 0]) & (truth(codes)[:, 0] <= high)
+    assert inside.mean() > 0.85
+    assert (low >= 0).all()
+    assert rank_correlation(middle, truth(codes)[:, 0]) > 0.9
+
+
 def test_what_cannot_be_learned_is_not_used():
     synthetic = additive_problem(8)
     rng = np.random.default_rng(3)
     noise = replace(synthetic, truth=lambda codes: rng.normal(size=(len(codes), 2)))
     model, _, _ = trained(noise, 160)
     assert not model.in_use
-    mean, spread = model.predict(synthetic.problem.space.sample(rng, 5))
-    assert np.ptp(mean, axis=0).tolist() == [0.0, 0.0]
-    assert (spread > 0.5).all()
+    foreseen = model.predict(synthetic.problem.space.sample(rng, 5))
+    assert np.ptp(foreseen.mean, axis=0).tolist() == [0.0, 0.0]
+    assert (foreseen.spread > 0.5).all()
 
 
 def test_nothing_is_judged_before_the_first_fit():
@@ -129,7 +150,9 @@ def test_restored_it_predicts_the_same_bit_for_bit():
     again = SurrogateModel(synthetic.problem)
     again.restore(json.loads(json.dumps(model.state)), codes, values)
     new = synthetic.problem.space.sample(np.random.default_rng(9), 20)
-    assert all(np.array_equal(a, b) for a, b in zip(model.predict(new), again.predict(new), strict=True))
+    assert np.array_equal(model.predict(new).mean, again.predict(new).mean)
+    assert np.array_equal(model.predict(new).spread, again.predict(new).spread)
+    assert model.predict(new).scales == again.predict(new).scales
     assert again.state == model.state
 
 
