@@ -56,8 +56,10 @@ def contenders(shape: tuple[int, int, int], seed: int = 0) -> dict[str, Callable
 def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     codes, w_scale = quantize_rows(w, "int8", "row", None)
     packed = pack_w8a8(codes, w_scale, None, by_row=True)
+    for_these = pack_w8a8(codes, w_scale, None, rows=x.shape[0])
     x_codes, x_scale = quantize_rows(x, "int8", "tensor", None)
     step = float(x_scale)
+    static = for_these.bound(step)
     nibbles = pack_signed((w / w.abs().amax(dim=1, keepdim=True) * 7).round())
     packed_w4 = pack_w4a8(nibbles, (w.abs().amax(dim=1, keepdim=True) / 7), None, inner=w.shape[1])
     bare = torch.ops.onednn.qlinear_pointwise.default
@@ -69,8 +71,8 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
 
     return {
         "bare onednn qlinear": bare_qlinear,
-        "w8a8 static": lambda: packed.static(x_codes, step),
-        "w8a8 dynamic per tensor": lambda: packed.dynamic(x, "tensor"),
+        "w8a8 static": lambda: static(x_codes),
+        "w8a8 dynamic per tensor": lambda: for_these.dynamic(x, "tensor"),
         "w8a8 dynamic per row": lambda: packed.dynamic(x, "row"),
         "w4a8 static": lambda: packed_w4.static(x_codes, step),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -100,34 +101,34 @@ class FewRows:
             steps: one step, or one a row, (m,) or (m, 1) float32.
             residual: (m, n), any float type.
         """
+        x = x.contiguous()
         by_row = steps.contiguous() if isinstance(steps, torch.Tensor) else None
         step = 0.0 if isinstance(steps, torch.Tensor) else steps
-        return self.product(step, by_row, None if residual is None else residual.float().contiguous())(x)
+        added = None if residual is None else residual.float().contiguous()
+        out = torch.empty((*x.shape[:-1], self.scale.shape[0]), dtype=self.out_dtype)
+        self._call(
+            self._address,
+            x.data_ptr(),
+            x.numel() // self.inner,
+            step,
+            None if by_row is None else by_row.data_ptr(),
+            None if added is None else added.data_ptr(),
+            out.data_ptr(),
+            torch.get_num_threads() if self._shared else 1,
+        )
+        return out
 
-    def product(
-        self, step: float, steps: torch.Tensor | None = None, residual: torch.Tensor | None = None
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return the function of codes alone, everything else looked up in advance.
+    def product(self, step: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the function of codes (..., k) of one known step, everything else looked up in advance."""
+        call, at, inner, columns = self._call, self._address, self.inner, self.scale.shape[0]
+        dtype, shared = self.out_dtype, self._shared
 
-        Args:
-            step: of all codes, where ``steps`` is None.
-            steps: (m,) or (m, 1) float32, contiguous.
-            residual: (m, n) float32, contiguous.
-        """
-        call = self.kernels.function("automl_few_rows", _SIGNATURE)
-        plan, inner, columns, dtype = self._plan(), self.inner, self.scale.shape[0], self.out_dtype
-        at = ctypes.addressof(plan)
-        by_row = None if steps is None else steps.data_ptr()
-        added = None if residual is None else residual.data_ptr()
-        shared = self.weight.numel() >= _SHARED
-        # What is pointed to lives as long as this function does.
-        held = (plan, self, steps, residual)
-
-        def product(x: torch.Tensor, _held: object = held) -> torch.Tensor:
+        # What the plan points to lives as long as this function does.
+        def product(x: torch.Tensor, _held: object = self) -> torch.Tensor:
             x = x.contiguous()
             out = torch.empty((*x.shape[:-1], columns), dtype=dtype)
             threads = torch.get_num_threads() if shared else 1
-            call(at, x.data_ptr(), x.numel() // inner, step, by_row, added, out.data_ptr(), threads)
+            call(at, x.data_ptr(), x.numel() // inner, step, None, None, out.data_ptr(), threads)
             return out
 
         return product
@@ -136,6 +137,15 @@ class FewRows:
         """Return itself: nothing writes into it, and the library is one a process."""
         return self
 
+    @cached_property
+    def _call(self) -> Callable[..., None]:
+        return self.kernels.function("automl_few_rows", _SIGNATURE)
+
+    @property
+    def _shared(self) -> bool:
+        return self.weight.numel() >= _SHARED
+
+    @cached_property
     def _plan(self) -> _Plan:
         bias = None if self.bias is None else self.bias.data_ptr()
         kind = _INT8 if self.out_dtype == torch.int8 else TYPES[self.out_dtype]
@@ -153,6 +163,10 @@ class FewRows:
             int(self.tiles),
             step,
         )
+
+    @cached_property
+    def _address(self) -> int:
+        return ctypes.addressof(self._plan)
 
 
 def few_rows(
