@@ -61,7 +61,8 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     step = float(x_scale)
     static = for_these.bound(step)
     nibbles = pack_signed((w / w.abs().amax(dim=1, keepdim=True) * 7).round())
-    packed_w4 = pack_w4a8(nibbles, (w.abs().amax(dim=1, keepdim=True) / 7), None, inner=w.shape[1])
+    four_scale = w.abs().amax(dim=1, keepdim=True) / 7
+    static_w4 = pack_w4a8(nibbles, four_scale, None, inner=w.shape[1], rows=x.shape[0]).bound(step)
     bare = torch.ops.onednn.qlinear_pointwise.default
     none: list[float | None] = []
 
@@ -74,7 +75,7 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
         "w8a8 static": lambda: static(x_codes),
         "w8a8 dynamic per tensor": lambda: for_these.dynamic(x, "tensor"),
         "w8a8 dynamic per row": lambda: packed.dynamic(x, "row"),
-        "w4a8 static": lambda: packed_w4.static(x_codes, step),
+        "w4a8 static": lambda: static_w4(x_codes),
     }
 
 

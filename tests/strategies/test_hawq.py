@@ -112,5 +112,5 @@ def test_a_row_that_runs_out_of_time_has_no_later_marks(monkeypatch):
 
 def test_gaps_are_summed_up_by_median_and_quartiles():
     percent = study("strategies").percent
-    assert percent([0.05, 0.01, 0.02, 0.03, 0.04]) == "3 [2, 4]"
-    assert percent([None, None, 0.01]) == "inf [1, inf]"
+    assert percent([5.0, 1.0, 2.0, 3.0, 4.0]) == "3 [2, 4]"
+    assert percent([float("inf"), float("inf"), 1.0]) == "inf [1, inf]"

@@ -24,6 +24,7 @@ def pack(
     inner: int,
     activation: str = "none",
     out_dtype: torch.dtype = torch.float32,
+    rows: int | None = None,
 ) -> PackedW8A8:
     """Return a per-channel weight ready for any number of products.
 
@@ -34,9 +35,10 @@ def pack(
         inner: k.
         activation: one of ``automl.kernels.checks.ACTIVATIONS``.
         out_dtype: float32, float16 or bfloat16.
+        rows: of most calls, None when unknown; any number is served, others are only slower.
     """
     w = unpack_signed(codes, inner)
-    return pack_int8(w, scale[:, 0], bias, activation=activation, out_dtype=out_dtype)
+    return pack_int8(w, scale[:, 0], bias, activation=activation, out_dtype=out_dtype, rows=rows)
 
 
 def run(

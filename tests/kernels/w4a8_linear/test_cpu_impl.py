@@ -52,7 +52,7 @@ def test_integer_sums_are_exact_bit_for_bit(shape, group, seed):
 
 def test_a_packed_weight_serves_many_calls():
     arguments = make_arguments((5, 41, 6, 41), "channel", 3)
-    packed = pack(arguments["codes"], arguments["scale"], None, inner=41)
+    packed = pack(arguments["codes"], arguments["scale"], None, inner=41, rows=5)
     first = packed.rows(arguments["x"], arguments["x_scale"])
     assert torch.equal(packed.rows(arguments["x"], arguments["x_scale"]), first)
     assert torch.equal(run(**arguments), first)
