@@ -83,7 +83,7 @@ def one_run(
     row = {"model": model, "strategy": name, "exit": done.returncode, "budget": options.budget}
     row["seconds"] = round(time.monotonic() - start, 1)
     if done.returncode not in ANSWERED:
-        return {**row, "said": done.stderr.strip().splitlines()[-1]}
+        return {**row, "said": done.stderr.strip().splitlines()[-1].replace(str(folder), "FOLDER")}
     answer = json.loads(done.stdout.strip().splitlines()[-1])
     row["trials"], row["volume"] = found_volume(run)
     picked = {m["id"]: m for m in answer["front"]}.get(answer["best"])
@@ -91,7 +91,8 @@ def one_run(
         metrics, base = picked["metrics"], answer["trial0"]["metrics"]
         row["accuracy"], row["latency_ms"] = (metrics[m]["value"] for m in ("accuracy", "latency_ms"))
         row["accuracy0"], row["latency0_ms"] = (base[m]["value"] for m in ("accuracy", "latency_ms"))
-    row["notes"] = json.loads((run / "answer.json").read_text()).get("notes", [])
+    notes = json.loads((run / "answer.json").read_text()).get("notes", [])
+    row["notes"] = [note.replace(str(folder), "FOLDER") for note in notes]
     return row
 
 
