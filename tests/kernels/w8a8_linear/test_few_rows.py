@@ -19,6 +19,7 @@ from automl.kernels.w8a8_linear.reference import LONGEST
 from automl.kernels.w8a8_linear.reference import run as reference
 from tests.kernels.native.support import mutant
 from tests.kernels.native.support import needs_native
+from tests.kernels.native.support import needs_tiles
 from tests.kernels.support import codes
 from tests.kernels.support import fenced
 from tests.kernels.support import few_examples
@@ -138,8 +139,13 @@ def test_what_serves_depends_on_the_rows_and_on_the_switch():
 @pytest.mark.parametrize(
     ("tiles", "before", "after"),
     [
-        (True, "rest + r * kStretch, x + r * p.inner + whole", "rest + r * kStretch, x + r * p.inner"),
-        (True, "_tile_dpbssd(1, 4, 7)", "_tile_dpbssd(1, 4, 6)"),
+        pytest.param(
+            True,
+            "rest + r * kStretch, x + r * p.inner + whole",
+            "rest + r * kStretch, x + r * p.inner",
+            marks=needs_tiles,
+        ),
+        pytest.param(True, "_tile_dpbssd(1, 4, 7)", "_tile_dpbssd(1, 4, 6)", marks=needs_tiles),
         (False, "four ^ 0x80808080u", "four ^ 0x80808000u"),
         (False, "step(i, p.inner - i)", "step(i, 0)"),
         (True, "const __mmask16 mask = lanes_below(p.columns - column);", "const __mmask16 mask = 0x7fff;"),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from automl.kernels.w8a8_linear.tiles_impl import TileWeight
 from automl.kernels.w8a8_linear.tiles_impl import tile_codes
 from automl.kernels.w8a8_linear.tiles_impl import tile_weight
 from tests.kernels.native.support import mutant
+from tests.kernels.native.support import needs_tiles
 from tests.kernels.support import codes
 from tests.kernels.support import fenced
 from tests.kernels.support import few_examples
@@ -25,15 +25,6 @@ from tests.kernels.support import seeds
 from tests.kernels.support import strided
 
 FLOATS = [torch.float32, torch.float16, torch.bfloat16]
-
-
-def _has_tiles() -> bool:
-    with using("vector"):
-        kernels = native()
-        return kernels is not None and bool(kernels.function("automl_has_tiles", (), ctypes.c_int)())
-
-
-needs_tiles = pytest.mark.skipif(not _has_tiles(), reason="no compiler, or a processor without AMX")
 
 
 def _operands(shape, seed: int):
