@@ -52,7 +52,10 @@ class SurrogateSettings:
     Args:
         generations: generations bred on the prediction alone for a batch.
         breadth: children a generation, and members that live on.
-        optimism: standard deviations by which a predicted objective is taken to be better.
+        optimism: standard deviations by which a predicted objective is taken to be better once trials abound,
+            half as many after ``halfway`` trials for every effect that a single option can have. Before,
+            deviations tell what nobody has tried rather than what is promising.
+        halfway: see there; 0 for full optimism from the start.
         plain: share of the proposals that evolution makes unscreened, so that the model is judged where it
             did not choose too.
         remembered: trials the model learns from: the newest half and the best of the others.
@@ -66,6 +69,7 @@ class SurrogateSettings:
     generations: int = 16
     breadth: int = 96
     optimism: float = 1.0
+    halfway: float = 2.0
     plain: float = 0.125
     remembered: int = 512
     designed: bool = True
@@ -76,9 +80,10 @@ class SurrogateSettings:
                 "generations must be at least 1, breadth at least 2 and remembered at least 16; got "
                 f"{self.generations}, {self.breadth}, {self.remembered}"
             )
-        if not 0 <= self.plain <= 1 or self.optimism < 0:
+        if not 0 <= self.plain <= 1 or self.optimism < 0 or self.halfway < 0:
             raise StrategyError(
-                f"plain is a share from 0 to 1, optimism not negative; got {self.plain}, {self.optimism}"
+                "plain is a share from 0 to 1, optimism and halfway are not negative; got "
+                f"{self.plain}, {self.optimism}, {self.halfway}"
             )
 
 
@@ -88,9 +93,9 @@ class Surrogate(Evolutionary):
     The prediction of each metric is the problem's own one, where there is one, plus a residual learned from
     the trials, with uncertainty. For a batch, several generations are bred on it from the best that was
     measured; then each proposal is the candidate whose optimistic prediction adds most hypervolume to the
-    measured front and the proposals before it, times its chance to meet the hard budgets. While nothing is
-    feasible, the least predicted violation decides. Where the problem predicts nothing, the first proposals,
-    16 by default, are uniform configurations and mixes of them, see
+    measured front and the proposals before it, times its chance to meet the hard budgets; optimism grows with
+    the number of trials. While nothing is feasible, the least predicted violation decides. Where the problem
+    predicts nothing, the first proposals, 16 by default, are uniform configurations and mixes of them, see
     :func:`~automl.strategies.operators.design.mixed_design`.
 
     Every trial is predicted before it is learned from. A metric whose learned prediction does not beat the
@@ -225,6 +230,12 @@ class Surrogate(Evolutionary):
             log.restore(state["curves"][metric])
         self._model.restore(state["model"], self._codes, self._values)
 
+    @property
+    def _optimism(self) -> float:
+        """Standard deviations by which predictions are taken to be better after what was told so far."""
+        trials, half = self._told, self._screening.halfway * float((self._space.cardinalities - 1).sum())
+        return self._screening.optimism * trials / max(trials + half, 1.0)
+
     def _remember(self, codes: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Take rows in; the last value of a code counts, and the oldest of no use are forgotten."""
         codes, values = np.concatenate([self._codes, codes]), np.concatenate([self._values, values])
@@ -264,7 +275,7 @@ class Surrogate(Evolutionary):
             return codes[np.argsort(self._rated(foreseen.at(0.0))[1], kind="stable")[:count]]
         chance = feasible_chance(*foreseen.excess(self._problem.budgets))
         width = len(self._problem.objectives)
-        hopeful = foreseen.at(-self._screening.optimism)[:, :width]
+        hopeful = foreseen.at(-self._optimism)[:, :width]
         measured = points[violations == 0]
         front = measured[nondominated_mask(measured)]
         low, high = front.min(axis=0), measured.max(axis=0)
@@ -286,5 +297,5 @@ class Surrogate(Evolutionary):
     def _foreseen(self, codes: NDArray[np.int64]) -> Rated:
         """Return codes rated by their optimistic prediction."""
         foreseen = self._model.predict(codes)
-        hopeful = foreseen.at(-self._screening.optimism)[:, : len(self._problem.objectives)]
+        hopeful = foreseen.at(-self._optimism)[:, : len(self._problem.objectives)]
         return Rated(codes, hopeful, self._rated(foreseen.at(0.0))[1])

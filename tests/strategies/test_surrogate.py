@@ -87,6 +87,19 @@ def test_seeds_come_before_the_uniform_configurations():
     assert tuple(space.encode(begun[3:4])[0]) in {tuple(c) for c in uniform_codes(space).tolist()}
 
 
+def test_optimism_grows_with_the_trials():
+    synthetic = interacting(20)
+    problem = replace(synthetic.problem, predict=None, budgets=())
+
+    def proposed(**screening):
+        return run_strategy(Surrogate(problem, screening=SurrogateSettings(**screening)), synthetic, 60)
+
+    at_once, never, between = proposed(halfway=0.0), proposed(halfway=1e15), proposed()
+    assert never == proposed(optimism=0.0)
+    assert at_once != never
+    assert between not in (at_once, never)
+
+
 def test_while_the_prediction_is_not_used_it_is_evolution():
     """An exact prediction cannot be beaten, so nothing that is learned is ever used."""
     synthetic = additive_problem(9)
@@ -172,6 +185,7 @@ def test_a_thousand_dimensions_are_learned_from():
         {"plain": 1.5},
         {"plain": -0.1},
         {"optimism": -1.0},
+        {"halfway": -1.0},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
