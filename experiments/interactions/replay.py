@@ -40,6 +40,7 @@ from play import volumes  # noqa: E402
 from recorded_table import Recorded  # noqa: E402
 from recorded_table import read_table  # noqa: E402
 from replay_report import MARKS  # noqa: E402
+from replay_report import at  # noqa: E402
 from replay_report import fit_table  # noqa: E402
 from replay_report import markdown  # noqa: E402
 from replay_report import uniform_table  # noqa: E402
@@ -57,7 +58,7 @@ TABLES = ("resnet56", "lite0")
 #: Evaluations whose volume is kept.
 KEPT = (*range(8, 201, 8), *range(250, 1001, 50))
 #: A Gaussian process over all trials takes seconds for each proposal: (evaluations, seeds) it is given.
-SLOW = {"optuna:gp": (200, 2)}
+SLOW = {"optuna:gp": (200, 5)}
 #: ``surrogate`` that begins with random candidates, to tell what its first design is worth from the rest.
 RANDOM_START = "surrogate (random start)"
 
@@ -88,10 +89,10 @@ def one_run(
     except StrategyError as error:
         ended = f"refused: {error}"
     full = ended == "exhausted" and curve
-    at = {m: curve[min(m, len(curve)) - 1] for m in KEPT if m <= len(curve) or full}
+    stood = {m: curve[min(m, len(curve)) - 1] for m in KEPT if m <= len(curve) or full}
     said = list(strategy.remarks) if isinstance(strategy, Remarking) else []
     spent = {"spent": len(curve), "seconds": round(time.process_time() - start, 2), "remarks": said}
-    return {**key, "rows": len(recorded.rows), "volumes": at, "ended": ended, **spent}
+    return {**key, "rows": len(recorded.rows), "volumes": stood, "ended": ended, **spent}
 
 
 def read_runs(tables: list[Recorded]) -> list[dict[str, Any]]:
@@ -153,7 +154,7 @@ def main() -> None:
                 run = one_run(recorded, emulator, key, options.seconds)
                 with ROWS.open("a") as stream:
                     stream.write(json.dumps(run) + "\n")
-                shown = {m: round(run["volumes"][m], 4) for m in MARKS if m in run["volumes"]}
+                shown = {m: round(v, 4) for m in MARKS if (v := at(run, m)) is not None}
                 print(*key.values(), shown, run["ended"], run["seconds"], flush=True)
     fits = {t.name: emulator_of(position) for position, t in enumerate(tables)}
     text = "\n".join([fit_table(tables, fits), "", uniform_table(tables), markdown(read_runs(tables))])
