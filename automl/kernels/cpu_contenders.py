@@ -12,6 +12,7 @@ from automl.kernels.quantize_rows.cpu_impl import run as quantize_rows
 from automl.kernels.w4a8_linear.cpu_impl import pack as pack_w4a8
 from automl.kernels.w4a8_linear.scales_math import pack_signed
 from automl.kernels.w8a8_linear.cpu_impl import pack as pack_w8a8
+from automl.kernels.w8a8_linear.product_codes import product_codes
 from automl.kernels.weight_only.cpu_impl import pack as pack_weight
 from automl.kernels.weight_only.formats_math import nf4
 from automl.kernels.weight_only.formats_math import pack_nibbles
@@ -65,10 +66,11 @@ def _int8(x: torch.Tensor, w: torch.Tensor) -> dict[str, Callable[[], object]]:
     static_w4 = pack_w4a8(nibbles, four_scale, None, inner=w.shape[1], rows=x.shape[0]).bound(step)
     bare = torch.ops.onednn.qlinear_pointwise.default
     none: list[float | None] = []
+    taken, zero = product_codes(x_codes)
 
     def bare_qlinear() -> object:
         parts = (packed.weight, packed.scale, packed.zero)
-        return bare(x_codes, step, 0, *parts, None, 1.0, 0, torch.float32, "none", none, "none")
+        return bare(taken, step, zero, *parts, None, 1.0, 0, torch.float32, "none", none, "none")
 
     return {
         "bare onednn qlinear": bare_qlinear,

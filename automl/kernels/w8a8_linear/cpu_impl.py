@@ -17,6 +17,7 @@ from automl.kernels.quantize_rows.dynamic_codes import row_codes
 from automl.kernels.quantize_rows.dynamic_codes import tensor_codes
 from automl.kernels.w8a8_linear.few_rows import few_rows
 from automl.kernels.w8a8_linear.native_impl import surroundings
+from automl.kernels.w8a8_linear.product_codes import product_codes
 from automl.kernels.w8a8_linear.tiles_impl import tile_weight
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ class PackedW8A8:
         """
         if self.few is not None:
             return self.few(x, x_scale)
+        codes, zero = product_codes(x)
         y: torch.Tensor = _POINTWISE(
-            x,
+            codes,
             x_scale,
-            0,
+            zero,
             self.weight,
             self.scale,
             self.zero,
@@ -118,7 +120,8 @@ class PackedW8A8:
         post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
 
         def product(x: torch.Tensor) -> torch.Tensor:
-            y: torch.Tensor = _POINTWISE(x, x_scale, 0, *rest, *post)
+            codes, zero = product_codes(x)
+            y: torch.Tensor = _POINTWISE(codes, x_scale, zero, *rest, *post)
             return y
 
         return product
@@ -127,10 +130,11 @@ class PackedW8A8:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
         if self.few is not None:
             return self.few(x, x_scale, residual)
+        codes, zero = product_codes(x)
         y: torch.Tensor = _BINARY(
-            x,
+            codes,
             x_scale,
-            0,
+            zero,
             self.weight,
             self.scale,
             self.zero,
@@ -161,10 +165,11 @@ class PackedW8A8:
         """
         if self.few is not None:
             return self.few(x, x_scale, residual)
+        codes, zero = product_codes(x)
         y: torch.Tensor = _POINTWISE(
-            x,
+            codes,
             1.0,
-            0,
+            zero,
             self.weight,
             self.scale,
             self.zero,
