@@ -73,22 +73,7 @@ class PackedW8A8:
         """
         if self.few is not None:
             return self.few(x, x_scale)
-        codes, zero = product_codes(x)
-        y: torch.Tensor = _POINTWISE(
-            codes,
-            x_scale,
-            zero,
-            self.weight,
-            self.scale,
-            self.zero,
-            self.bias,
-            *self.out_codes,
-            self.out_dtype,
-            _POST_OPS[self.activation],
-            _NO_ARGUMENTS,
-            "none",
-        )
-        return y
+        return self.bound(x_scale)(x)
 
     def dynamic(self, x: torch.Tensor, granularity: str = "row") -> torch.Tensor:
         """Return the product of floats (m, k), whose step is measured per ``row`` or per ``tensor``."""
@@ -119,12 +104,7 @@ class PackedW8A8:
         rest = (self.weight, self.scale, self.zero, self.bias, *self.out_codes, self.out_dtype)
         post = (_POST_OPS[self.activation], _NO_ARGUMENTS, "none")
 
-        def product(x: torch.Tensor) -> torch.Tensor:
-            codes, zero = product_codes(x)
-            y: torch.Tensor = _POINTWISE(codes, x_scale, zero, *rest, *post)
-            return y
-
-        return product
+        return lambda x: _product(x, x_scale, *rest, *post)
 
     def added(self, x: torch.Tensor, x_scale: float, residual: torch.Tensor) -> torch.Tensor:
         """Return ``static`` with a residual (m, n) of the output type added before ``none`` or ``relu``."""
@@ -165,11 +145,9 @@ class PackedW8A8:
         """
         if self.few is not None:
             return self.few(x, x_scale, residual)
-        codes, zero = product_codes(x)
-        y: torch.Tensor = _POINTWISE(
-            codes,
+        y = _product(
+            x,
             1.0,
-            zero,
             self.weight,
             self.scale,
             self.zero,
@@ -206,6 +184,13 @@ class PackedW8A8:
 
 _POINTWISE = torch.ops.onednn.qlinear_pointwise.default
 _BINARY = torch.ops.onednn.qlinear_pointwise.binary
+
+
+def _product(x: torch.Tensor, x_scale: float, *rest: object) -> torch.Tensor:
+    """Return oneDNN's product of codes (..., k) with step ``x_scale``; ``rest`` follows in its call."""
+    codes, zero = product_codes(x)
+    y: torch.Tensor = _POINTWISE(codes, x_scale, zero, *rest)
+    return y
 
 
 def _activate_(y: torch.Tensor, activation: str) -> torch.Tensor:
