@@ -13,7 +13,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["available_cores", "cpu_facts", "fingerprint", "saturates"]
+__all__ = ["available_cores", "cpu_facts", "machine_fingerprint", "saturates"]
 
 #: Processor features that decide which kernels a runtime picks.
 _FLAGS = (
@@ -69,7 +69,7 @@ def saturates(flags: Sequence[str], isa: str | None) -> bool:
     return "avx2" in flags and not {"avx_vnni", "avx512_vnni"} & set(flags)
 
 
-def fingerprint(*, runtime: str, threads: int, isa: str | None) -> dict[str, Any]:
+def machine_fingerprint(*, runtime: str, threads: int, isa: str | None) -> dict[str, Any]:
     """Return the machine and settings as plain JSON values.
 
     Args:

@@ -16,7 +16,7 @@ from automl.targets.base import NodeProfile
 from automl.targets.base import TargetInfo
 from automl.targets.deployable import Deployable
 from automl.targets.fingerprint import available_cores
-from automl.targets.fingerprint import fingerprint
+from automl.targets.fingerprint import machine_fingerprint
 from automl.targets.idle_model import idle_model
 from automl.targets.legality import cpu_legality
 from automl.targets.qdq import apply_plan
@@ -106,7 +106,7 @@ class RuntimeTarget:
         """
         if self._info is None:
             reply, _ = self._client.call("info")
-            machine = fingerprint(runtime=reply["runtime"], threads=self.threads, isa=self._isa)
+            machine = machine_fingerprint(runtime=reply["runtime"], threads=self.threads, isa=self._isa)
             machine |= reply.get("machine", {})
             self._info = TargetInfo(
                 name=self.name,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 
 from automl.targets.fingerprint import available_cores
-from automl.targets.fingerprint import fingerprint
+from automl.targets.fingerprint import machine_fingerprint
 from automl.targets.fingerprint import saturates
 
 
 def test_fingerprint_is_json_and_changes_with_every_setting() -> None:
-    base = fingerprint(runtime="openvino 1", threads=1, isa=None)
+    base = machine_fingerprint(runtime="openvino 1", threads=1, isa=None)
     assert json.loads(json.dumps(base)) == base
     assert base["cpu"]
     assert base["isa"] == "native"
     for changed in (
-        fingerprint(runtime="openvino 2", threads=1, isa=None),
-        fingerprint(runtime="openvino 1", threads=2, isa=None),
-        fingerprint(runtime="openvino 1", threads=1, isa="avx2"),
+        machine_fingerprint(runtime="openvino 2", threads=1, isa=None),
+        machine_fingerprint(runtime="openvino 1", threads=2, isa=None),
+        machine_fingerprint(runtime="openvino 1", threads=1, isa="avx2"),
     ):
         assert changed != base
 
