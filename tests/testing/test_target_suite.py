@@ -18,7 +18,7 @@ from automl.targets.base import Footprint
 from automl.targets.base import NodeProfile
 from automl.targets.base import TargetInfo
 from automl.targets.deployable import Deployable
-from automl.targets.fingerprint import fingerprint
+from automl.targets.fingerprint import machine_fingerprint
 from automl.targets.legality import cpu_legality
 from automl.targets.onnxruntime_target import ONNXRUNTIME_RULES
 from automl.targets.onnxruntime_target import OnnxRuntimeTarget
@@ -77,7 +77,7 @@ class Simulated:
         self.run_order = ()
 
     def info(self):
-        machine = fingerprint(runtime="simulated 1", threads=1, isa=None)
+        machine = machine_fingerprint(runtime="simulated 1", threads=1, isa=None)
         return TargetInfo("simulated", "simulated 1", "paper", 1, ("f32",), "f32", machine)
 
     def legality(self, graph):
